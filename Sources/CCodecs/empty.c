@@ -1,0 +1,1 @@
+#include "mue_codecs.h"
