@@ -31,14 +31,18 @@ let package = Package(
     .target(name: "Text", dependencies: ["Tensor", "JSON"], swiftSettings: strict),
     .target(
       name: "Engine",
-      dependencies: ["Tensor", "JSON", "ONNXFormat", "Kernels", "Graph", "Streams", "Exit", "Decode", "Text", "Vision"],
+      dependencies: [
+        "Tensor", "JSON", "ONNXFormat", "Kernels", "Graph", "Streams", "Exit", "Decode", "Text", "Vision",
+      ],
       swiftSettings: strict),
     .systemLibrary(name: "CMue", path: "include"),
     .target(name: "CABI", dependencies: ["CMue", "Tensor", "Engine"], swiftSettings: strict),
     .target(
       name: "COnnxCheck",
       cxxSettings: [.unsafeFlags(["-DONNX_ML=1", "-DONNX_NAMESPACE=onnx", "-std=c++17", "-w"])],
-      linkerSettings: [.linkedLibrary("onnx"), .linkedLibrary("onnx_proto"), .linkedLibrary("protobuf"), .linkedLibrary("stdc++")]),
+      linkerSettings: [
+        .linkedLibrary("onnx"), .linkedLibrary("onnx_proto"), .linkedLibrary("protobuf"), .linkedLibrary("stdc++"),
+      ]),
     .executableTarget(
       name: "mue",
       dependencies: [

@@ -6,7 +6,10 @@ public enum Shape {
     var isEmpty = false
     for dimension in dimensions {
       if dimension < 0 { throw MueError(.invalidArgument, "negative dimension \(dimension)") }
-      if dimension == 0 { isEmpty = true; continue }
+      if dimension == 0 {
+        isEmpty = true
+        continue
+      }
       let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
       if overflow || product > Int(Int32.max) * 1024 {
         throw MueError(.limitExceeded, "a tensor of this shape has too many elements")

@@ -14,7 +14,8 @@ public struct Tensor: Sendable {
     guard byteOffset >= 0, byteOffset <= buffer.byteCount,
       count * type.byteWidth <= buffer.byteCount - byteOffset
     else {
-      throw MueError(.invalidArgument, "a \(type.name) tensor of shape \(shape) does not fit its \(buffer.byteCount) bytes")
+      throw MueError(
+        .invalidArgument, "a \(type.name) tensor of shape \(shape) does not fit its \(buffer.byteCount) bytes")
     }
     self.type = type
     self.shape = shape
