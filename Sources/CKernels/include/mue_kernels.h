@@ -12,3 +12,10 @@ mk_lock *mk_lock_create(void);
 void mk_lock_destroy(mk_lock *lock);
 void mk_lock_acquire(mk_lock *lock);
 void mk_lock_release(mk_lock *lock);
+
+/* A latch that may be set from any thread and from a signal handler. */
+typedef struct mk_flag mk_flag;
+mk_flag *mk_flag_create(void);
+void mk_flag_destroy(mk_flag *flag);
+void mk_flag_set(mk_flag *flag);
+int32_t mk_flag_get(const mk_flag *flag);
