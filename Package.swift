@@ -32,7 +32,7 @@ let package = Package(
     .target(
       name: "Engine",
       dependencies: [
-        "Tensor", "JSON", "ONNXFormat", "Kernels", "Graph", "Streams", "Exit", "Decode", "Text", "Vision",
+        "Tensor", "JSON", "ONNXFormat", "CKernels", "Kernels", "Graph", "Streams", "Exit", "Decode", "Text", "Vision",
       ],
       swiftSettings: strict),
     .systemLibrary(name: "CMue", path: "include"),

@@ -36,6 +36,13 @@ void mk_lock_destroy(mk_lock *lock);
 void mk_lock_acquire(mk_lock *lock);
 void mk_lock_release(mk_lock *lock);
 
+/* A latch that may be set from any thread and from a signal handler. */
+typedef struct mk_flag mk_flag;
+mk_flag *mk_flag_create(void);
+void mk_flag_destroy(mk_flag *flag);
+void mk_flag_set(mk_flag *flag);
+int32_t mk_flag_get(const mk_flag *flag);
+
 /* ---- Instruction set ----------------------------------------------------------------------------------------- */
 
 typedef enum { MK_ISA_BEST = -1, MK_ISA_PORTABLE = 0, MK_ISA_AVX2 = 1, MK_ISA_AVX512 = 2 } mk_isa;

@@ -1,0 +1,19 @@
+import CKernels
+
+/// A latch that any thread or signal handler may trip; a request that carries it ends within one operator.
+public final class CancellationToken: @unchecked Sendable {
+  private let flag: OpaquePointer
+
+  public init?() {
+    guard let flag = mk_flag_create() else { return nil }
+    self.flag = flag
+  }
+
+  deinit { mk_flag_destroy(flag) }
+
+  public func cancel() { mk_flag_set(flag) }
+  public var isCancelled: Bool { mk_flag_get(flag) != 0 }
+
+  /// The flag itself, for setting it from a signal handler through C.
+  public var handle: OpaquePointer { flag }
+}
