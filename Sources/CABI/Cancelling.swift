@@ -5,8 +5,8 @@ import Tensor
 /// What a `mue_cancel *` holds.
 final class CancelBox: HandleObject, Sendable {
   /// "MuEcancl", little-endian.
-  static let tag: UInt64 = 0x6c63_6e61_6345_754d
-  static let name = "mue_cancel"
+  static var tag: UInt64 { 0x6c63_6e61_6345_754d }
+  static var name: String { "mue_cancel" }
 
   let token: CancellationToken
 
@@ -31,7 +31,7 @@ public func mue_cancel_create(_ cancel: UnsafeMutablePointer<OpaquePointer?>?) -
 
 @c @implementation
 public func mue_cancel_trip(_ cancel: OpaquePointer?) {
-  guard let header = HandleHeader.live(cancel, tag: 0x6c63_6e61_6345_754d), let flag = header.pointee.flag else {
+  guard let header = HandleHeader.live(cancel, tag: CancelBox.tag), let flag = header.pointee.flag else {
     return
   }
   CancellationToken.cancel(flag)
@@ -39,7 +39,7 @@ public func mue_cancel_trip(_ cancel: OpaquePointer?) {
 
 @c @implementation
 public func mue_cancel_is_tripped(_ cancel: OpaquePointer?) -> Int32 {
-  guard let header = HandleHeader.live(cancel, tag: 0x6c63_6e61_6345_754d), let flag = header.pointee.flag else {
+  guard let header = HandleHeader.live(cancel, tag: CancelBox.tag), let flag = header.pointee.flag else {
     return 0
   }
   return CancellationToken.isCancelled(flag) ? 1 : 0

@@ -11,7 +11,7 @@ import Tensor
 /// No Swift object, so that an error can be made when little else works; out of memory is a constant of the library.
 struct FailureHeader {
   /// "MuEerror", little-endian.
-  static let tag: UInt64 = 0x726f_7272_6545_754d
+  static var tag: UInt64 { 0x726f_7272_6545_754d }
 
   enum Text: Int, CaseIterable {
     case message, description, file, field, node, operatorName, argument

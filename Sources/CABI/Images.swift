@@ -6,8 +6,8 @@ import Vision
 /// What a `mue_image *` holds.
 final class ImageBox: HandleObject, Sendable {
   /// "MuEimage", little-endian.
-  static let tag: UInt64 = 0x6567_616d_6945_754d
-  static let name = "mue_image"
+  static var tag: UInt64 { 0x6567_616d_6945_754d }
+  static var name: String { "mue_image" }
 
   let input: ImageInput
 

@@ -5,8 +5,8 @@ import Tensor
 /// What a `mue_model *` holds: the model, and the descriptions that its getters lend out.
 final class ModelBox: HandleObject, Sendable {
   /// "MuEmodel", little-endian.
-  static let tag: UInt64 = 0x6c65_646f_6d45_754d
-  static let name = "mue_model"
+  static var tag: UInt64 { 0x6c65_646f_6d45_754d }
+  static var name: String { "mue_model" }
 
   let model: Model
   private let storage = BorrowedStorage()

@@ -5,8 +5,8 @@ import Tensor
 /// What a `mue_result *` holds: the entries and tensors of a request, and the memory that its getters lend out.
 final class ResultBox: HandleObject, Sendable {
   /// "MuEreslt", little-endian.
-  static let tag: UInt64 = 0x746c_7365_7245_754d
-  static let name = "mue_result"
+  static var tag: UInt64 { 0x746c_7365_7245_754d }
+  static var name: String { "mue_result" }
 
   let entries: [ResultEntry]
   let tensors: [TensorLoan]

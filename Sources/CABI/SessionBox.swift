@@ -7,8 +7,8 @@ import Tensor
 /// Sendable by contract: `exclusively` lets one thread at a time through to the session.
 final class SessionBox: HandleObject, @unchecked Sendable {
   /// "MuEsessn", little-endian.
-  static let tag: UInt64 = 0x6e73_7365_7345_754d
-  static let name = "mue_session"
+  static var tag: UInt64 { 0x6e73_7365_7345_754d }
+  static var name: String { "mue_session" }
 
   private let session: Session
   private let isBusy = Atomic(false)

@@ -2,7 +2,7 @@ import CMue
 import Tensor
 
 /// A C struct that begins with `struct_size` and only ever grows at its end.
-protocol VersionedStruct: BitwiseCopyable {
+protocol VersionedStruct {
   init()
   var struct_size: Int { get set }
 }
