@@ -4,13 +4,15 @@ import CMue
 public func mue_version() -> Int32 { MUE_VERSION }
 
 @c @implementation
-public func mue_version_string() -> UnsafePointer<CChar>? { constantText("1.0.0") }
+public func mue_version_string() -> UnsafePointer<CChar>? { constantText(versionText) }
 
 @c @implementation
-public func mue_build_info() -> UnsafePointer<CChar>? { constantText(buildInfo) }
+public func mue_build_info() -> UnsafePointer<CChar>? { constantText(buildText) }
+
+var versionText: StaticString { "1.0.0" }
 
 /// Known when compiling, so that asking allocates nothing.
-private var buildInfo: StaticString {
+var buildText: StaticString {
   #if arch(x86_64) && DEBUG
     "MuE 1.0.0, Swift 6.3, x86_64 Linux, debug"
   #elseif arch(x86_64)
