@@ -36,7 +36,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     .systemLibrary(name: "CMue", path: "include"),
-    .target(name: "CABI", dependencies: ["CMue", "Tensor", "Engine"], swiftSettings: strict),
+    .target(name: "CABI", dependencies: ["CMue", "Tensor", "JSON", "Exit", "Vision", "Engine"], swiftSettings: strict),
     .target(
       name: "COnnxCheck",
       cxxSettings: [.unsafeFlags(["-DONNX_ML=1", "-DONNX_NAMESPACE=onnx", "-std=c++17", "-w"])],
@@ -46,7 +46,7 @@ let package = Package(
     .executableTarget(
       name: "mue",
       dependencies: [
-        "CMue", "CABI", "COnnxCheck",
+        "CMue", "CABI", "COnnxCheck", "JSON", "Tensor",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -61,6 +61,7 @@ let package = Package(
     .testTarget(name: "DecodeTests", dependencies: ["Decode", "Tensor"], swiftSettings: strict),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "Tensor"], swiftSettings: strict),
     .testTarget(name: "TextTests", dependencies: ["Text", "Tensor"], swiftSettings: strict),
+    .testTarget(name: "CommandTests", dependencies: ["mue", "JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "Tensor"], swiftSettings: strict),
   ]
 )
