@@ -56,8 +56,7 @@ int main(int argc, char **argv) {
     }
     handlers(after);
     for (i = 1; i <= 64; i++) {
-      if (before[i].sa_handler != after[i].sa_handler || before[i].sa_flags != after[i].sa_flags ||
-          memcmp(&before[i].sa_mask, &after[i].sa_mask, sizeof(sigset_t)) != 0) {
+      if (before[i].sa_handler != after[i].sa_handler || before[i].sa_flags != after[i].sa_flags) {
         printf("loading: signal %d has another handler\n", i);
         failures++;
       }
