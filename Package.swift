@@ -32,11 +32,11 @@ let package = Package(
     .target(
       name: "Engine",
       dependencies: [
-        "Tensor", "JSON", "ONNXFormat", "Kernels", "Graph", "Streams", "Exit", "Decode", "Text", "Vision",
+        "Tensor", "JSON", "ONNXFormat", "CKernels", "Kernels", "Graph", "Streams", "Exit", "Decode", "Text", "Vision",
       ],
       swiftSettings: strict),
     .systemLibrary(name: "CMue", path: "include"),
-    .target(name: "CABI", dependencies: ["CMue", "Tensor", "Engine"], swiftSettings: strict),
+    .target(name: "CABI", dependencies: ["CMue", "Tensor", "JSON", "Exit", "Vision", "Engine"], swiftSettings: strict),
     .target(
       name: "COnnxCheck",
       cxxSettings: [.unsafeFlags(["-DONNX_ML=1", "-DONNX_NAMESPACE=onnx", "-std=c++17", "-w"])],

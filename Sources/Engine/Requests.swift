@@ -1,0 +1,98 @@
+import Exit
+import Tensor
+import Vision
+
+/// How a model is opened.
+public struct ModelOptions: Sendable {
+  /// Threads of the model's own pool, the calling thread included; 0 takes the cores the process may use.
+  public var threads = 0
+  public var limits = EngineLimits()
+
+  public init() {}
+}
+
+/// Bounds on what a model or a request may ask for.
+public struct EngineLimits: Sendable {
+  public var modelBytes = 1 << 36
+  public var nodes = 1 << 20
+  public var tensorElements = 1 << 34
+  public var nesting = 16
+  /// Longest prompt or decoder sequence, in tokens.
+  public var sequenceLength = 1 << 14
+  public var imagePixels = 1 << 28
+  /// Items of one request.
+  public var batch = 1 << 10
+
+  public init() {}
+}
+
+/// Where an image comes from.
+public enum ImageInput: Sendable {
+  case file(String)
+  /// JPEG or PNG bytes.
+  case encoded([UInt8])
+  case rgb(RGBImage)
+  /// pixel_values, float32 [1, 3, height, width], already normalised.
+  case tensor(Tensor)
+}
+
+/// One question about one image.
+public struct RequestItem: Sendable {
+  public var image: ImageInput
+  /// nil takes the model's default prompt (captioning).
+  public var prompt: String?
+
+  public init(image: ImageInput, prompt: String? = nil) {
+    self.image = image
+    self.prompt = prompt
+  }
+}
+
+/// Which early exits a request uses.
+public enum ExitSetting: Sendable, Equatable {
+  /// Full depth.
+  case off
+  /// The thresholds in the bundle's mue.json; an error when it has none.
+  case calibrated
+  case thresholds(ExitThresholds)
+}
+
+/// What the streaming callback wants next.
+public enum StreamDecision: Sendable {
+  case proceed
+  /// End the generation and keep what was made.
+  case stop
+  /// End the generation and drop it: the call throws `.cancelled`.
+  case cancel
+}
+
+/// A token that was just chosen (greedy) for one item.
+public struct StreamedToken: Sendable {
+  public let item: Int
+  public let token: Int
+  /// The text that became complete with this token; may be empty.
+  public let text: String
+  /// Decoder layers that ran for it.
+  public let exitLayer: Int
+}
+
+/// Options that all kinds of request share.
+public struct RequestOptions: Sendable {
+  public var exits: ExitSetting = .off
+  public var rule: ExitRule = .row
+  /// Report the similarity after every layer that ran.
+  public var similarities = false
+  public var cancellation: CancellationToken?
+
+  public init() {}
+}
+
+/// Options of generation.
+public struct GenerateOptions: Sendable {
+  public var request = RequestOptions()
+  public var beams = 1
+  /// Most tokens to generate, the end token not counted; 0 takes generation_config.json.
+  public var maxTokens = 0
+
+  public init() {}
+}
