@@ -22,7 +22,8 @@ extension OperatorTable {
         inputs: inputs.map { $0.map { Operand($0.type, $0.shape, $0.pointer, constant: $0) } },
         outputs: outputs.map { Operand($0.type, $0.shape, $0.pointer) },
         attributes: attributes, opset: opset, context: context, scratch: Scratch(), weights: weights))
-    try withExtendedLifetime((weights, inputs)) { () throws(MueError) in try step() }
+    try step()
+    withExtendedLifetime((weights, inputs)) {}
     return outputs
   }
 }

@@ -162,30 +162,30 @@ extension Operator {
       infer: { node throws(MueError) in try node.broadcastAll() },
       prepare: { call throws(MueError) in
         let output = try call.output()
-        let first = try call.input(0)
-        var steps: [Step] = []
-        if call.inputs.count == 1 {
-          let copy = StridedCopy(
-            output.shape, target: StridedLoop.byteStrides(output.shape, width: output.type.byteWidth),
-            source: StridedLoop.byteStrides(output.shape, width: output.type.byteWidth),
-            width: output.type.byteWidth, pool: call.context.pool)
-          steps.append({ () throws(MueError) in try copy.run(from: first.pointer, to: output.pointer) })
-        } else {
-          steps.append(try function.step(first, call.input(1), into: output, call))
-        }
+        guard call.inputs.count > 1 else { return try copyStep(call) }
+        var stages = [Stage(run: try function.step(call.input(0), call.input(1), into: output, call))]
         for index in call.inputs.indices.dropFirst(2) {
-          steps.append(try function.step(output, call.input(index), into: output, call))
+          stages.append(Stage(run: try function.step(output, call.input(index), into: output, call)))
         }
+        var divisor: Tensor?
         if mean {
-          let divisor = try output.type.visit(ScalarMaker(value: Double(call.inputs.count)))
-          let operand = Operand(output.type, [], divisor.pointer, constant: divisor)
-          let divide = try BinaryArithmetic.divide.step(output, operand, into: output, call)
-          steps.append({ () throws(MueError) in try withExtendedLifetime(divisor, divide) })
+          let count = try output.type.visit(ScalarMaker(value: Double(call.inputs.count)))
+          let operand = Operand(output.type, [], count.pointer)
+          stages.append(Stage(run: try BinaryArithmetic.divide.step(output, operand, into: output, call)))
+          divisor = count
         }
-        let all = steps
-        return { () throws(MueError) in for step in all { try step() } }
+        let (all, kept) = (stages, divisor)
+        return { () throws(MueError) in
+          for stage in all { try stage.run() }
+          withExtendedLifetime(kept) {}
+        }
       })
   }
+}
+
+/// One step of several; a struct because arrays of typed-throwing closures crash the compiler (Swift 6.3.1).
+private struct Stage {
+  let run: Step
 }
 
 /// A scalar tensor of any numeric type.
