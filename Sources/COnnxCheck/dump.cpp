@@ -11,6 +11,7 @@
 //   graph.initializer[3] "weight" 1 [2,3] inline 24 0123456789abcdef   data type, shape, bytes, checksum
 //   graph.input[0] "x" 1 [2,"batch",?]                             0 for no element type, - for no shape
 #include <google/protobuf/stubs/common.h>
+#include <google/protobuf/unknown_field_set.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -174,6 +175,11 @@ class Dumper {
 
   // The declared type, or the only one that is there (IR version 1 declared none).
   int kind(const onnx::AttributeProto &attribute) {
+    // A type that libonnx does not know is no `type` to protobuf 2, but an unknown field.
+    const auto &unknown = attribute.GetReflection()->GetUnknownFields(attribute);
+    for (int i = 0; i < unknown.field_count(); i++) {
+      if (unknown.field(i).number() == 20) return -1;
+    }
     if (attribute.type() != onnx::AttributeProto::UNDEFINED) return attribute.type();
     if (attribute.has_f()) return onnx::AttributeProto::FLOAT;
     if (attribute.has_i()) return onnx::AttributeProto::INT;

@@ -48,3 +48,5 @@ func fileBytes(_ path: String) throws -> [UInt8] {
     initialized = fread(target.baseAddress, 1, count, stream)
   }
 }
+
+func makeFIFO(_ path: String) -> Bool { mkfifo(path, 0o600) == 0 }

@@ -82,7 +82,7 @@ def subgraphs():
 
 def functions():
     body = [helper.make_node("LeakyRelu", ["a"], ["b"])]
-    body[0].attribute.append(helper.make_attribute_ref("alpha", onnx.AttributeProto.FLOAT))
+    body[0].attribute.append(helper.make_attribute_ref("alpha", onnx.AttributeProto.FLOAT, ref_attr_name="slope"))
     function = helper.make_function(
         "com.example", "Slope", ["a"], ["b"], body, [helper.make_opsetid("", 17)], attributes=["slope"],
         attribute_protos=[helper.make_attribute("other", 3)])
