@@ -28,7 +28,7 @@ import Testing
   @Test func everyTruncation() throws {
     let random = RandomSource()
     var samples = SampleModels(random)
-    let bytes = samples.model(nodes: 6)
+    let bytes = samples.model(byteLimit: 4000)
     var failures = 0
     for length in 0..<bytes.count {
       let part = Array(bytes[..<length])
@@ -46,7 +46,7 @@ import Testing
   @Test func everyByteCorrupted() throws {
     var random = RandomSource()
     var samples = SampleModels(random)
-    let bytes = samples.model(nodes: 3)
+    let bytes = samples.model(byteLimit: 2000)
     var compared = 0
     for index in bytes.indices {
       let low = UInt8(truncatingIfNeeded: random.next())
@@ -67,7 +67,7 @@ import Testing
     var random = RandomSource()
     var samples = SampleModels(random)
     for _ in 0..<10 {
-      let bytes = samples.model(nodes: 4)
+      let bytes = samples.model(byteLimit: 4000)
       for _ in 0..<60 {
         var spoiled = bytes
         for _ in 0..<random.int(1...6) {

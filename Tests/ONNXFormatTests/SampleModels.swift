@@ -36,6 +36,14 @@ struct SampleModels {
     return writer.bytes
   }
 
+  /// A model of at most `byteLimit` bytes, for tests that spoil every byte of it.
+  mutating func model(byteLimit: Int) -> [UInt8] {
+    while true {
+      let bytes = model(nodes: 3)
+      if bytes.count <= byteLimit { return bytes }
+    }
+  }
+
   private mutating func function(_ writer: inout ProtoWriter) {
     var inner = ProtoWriter()
     inner.string(1, random.name())
