@@ -125,6 +125,8 @@ class Trainer:
         bar = tqdm(total=round(args.minutes, 1), initial=round(base * args.minutes, 1), unit="min", file=sys.stderr,
                    disable=self.rank > 0, bar_format="{l_bar}{bar}| {n:.1f}/{total} min{postfix}", mininterval=5)
         self.model.train()
+        if args.init:  # the statistics of the norms are not in model.onnx: keep them frozen
+            self.model.encoder.embed_images.eval()
         while self.clock < 1 and not (args.steps and self.step >= args.steps):
             elapsed = base + (time.monotonic() - started) / 60 / args.minutes
             report, norm, _ = self.one_step(self.clock)
