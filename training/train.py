@@ -66,7 +66,7 @@ class Trainer:
             from .init_from_onnx import load_weights
             load_weights(self.model, args.init)
         self.cell_head = CellHead(self.codec.name_ids, self.model.config.d_model).to(self.device)
-        self.optimizer = FlatAdamW([self.model, self.cell_head])
+        self.optimizer = FlatAdamW([self.model, self.cell_head], self.model.encoder.embed_images)
         self.step = self.images = 0
         self.clock = args.stem_minutes / args.minutes if args.init else 0.0  # share of the schedule done
         if args.resume:
@@ -101,7 +101,7 @@ class Trainer:
         warm_up = min(1.0, (part + 1e-4) / WARM_UP)
         return self.args.lr * warm_up * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(part, 1))))
 
-    def one_step(self, clock: float) -> tuple[dict, float, float]:
+    def one_step(self, clock: float) -> tuple[dict, float]:
         size, workers = self.args.batch, self.args.workers
         part = (clock - self.stem_share) / (1 - self.stem_share)
         easy = 0.0 if part < 0 else max(0.0, 0.8 * (1 - part / EASY_UNTIL))
@@ -117,7 +117,7 @@ class Trainer:
         loss.backward()
         self.images += size * workers
         self.step += 1
-        return report, *self.optimizer.step(self.rate(clock), clock)
+        return report, self.optimizer.step(self.rate(clock), together=part < 0)
 
     def run(self) -> None:
         args, started, base = self.args, time.monotonic(), self.clock
@@ -129,7 +129,7 @@ class Trainer:
             self.model.encoder.embed_images.eval()
         while self.clock < 1 and not (args.steps and self.step >= args.steps):
             elapsed = base + (time.monotonic() - started) / 60 / args.minutes
-            report, norm, _ = self.one_step(self.clock)
+            report, norm = self.one_step(self.clock)
             self.clock = self.agreed(elapsed)
             for name, value in {**report, "norm": norm}.items():
                 sums.setdefault(name, []).append(float(value))
