@@ -13,5 +13,8 @@ public struct ONNXLimits: Sendable {
   /// Bytes of one name or one string attribute.
   public var stringBytes: Int = 16 << 20
 
+  /// The most dimensions that a tensor or a declared shape may have, as in NumPy.
+  public static let maximumRank = 64
+
   public init() {}
 }

@@ -1,12 +1,35 @@
-/* The hot loops of MuE and the thread pool they run on. Plain C, no Swift, no globals beyond the chosen instruction set. */
+/* The hot loops of MuE and the thread pool they run on. Plain C, no Swift, no globals beyond the chosen instruction
+ * set.
+ *
+ * Conventions: matrices are row-major and `ld*` / strides count elements; float pointers may have any alignment of
+ * 4 bytes or less; `pool` may be NULL (one thread); nothing is allocated: where a function takes `scratch`, its
+ * `*_scratch` function says how many bytes, for the same pool and sizes. Scratch and packed memory should be 64-byte
+ * aligned. Sizes are trusted: the caller has checked that they are not negative and that their products do not overflow.
+ * Outputs never overlap inputs unless the comment says so. Error bounds: docs/kernels.md. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Signed size, index or stride (Swift's Int). */
+typedef ptrdiff_t mk_int;
+
+/* ---- Threads ------------------------------------------------------------------------------------------------- */
+
+/* A pool of `threads` threads, of which the caller of mk_parallel is one. Workers start on first use. NULL: no memory. */
 typedef struct mk_pool mk_pool;
 mk_pool *mk_pool_create(int32_t threads);
 void mk_pool_destroy(mk_pool *pool);
+/* The number that `worker` stays below; 1 for NULL. */
+int32_t mk_pool_threads(const mk_pool *pool);
+/* fn(ctx, task, worker) once for each task in 0..<tasks, in any order; returns when all are done. When another thread
+ * is using the pool, or `fn` itself calls this, the tasks run on the calling thread (as worker 0). */
+void mk_parallel(mk_pool *pool, mk_int tasks, void (*fn)(void *ctx, mk_int task, int32_t worker), void *ctx);
 
+/* A mutex on the heap. */
 typedef struct mk_lock mk_lock;
 mk_lock *mk_lock_create(void);
 void mk_lock_destroy(mk_lock *lock);
@@ -19,3 +42,168 @@ mk_flag *mk_flag_create(void);
 void mk_flag_destroy(mk_flag *flag);
 void mk_flag_set(mk_flag *flag);
 int32_t mk_flag_get(const mk_flag *flag);
+
+/* ---- Instruction set ----------------------------------------------------------------------------------------- */
+
+typedef enum { MK_ISA_BEST = -1, MK_ISA_PORTABLE = 0, MK_ISA_AVX2 = 1, MK_ISA_AVX512 = 2 } mk_isa;
+/* For tests: use this instruction set from now on. 0: the processor does not have it (nothing changes). Packed weights
+ * are the same for all of them. */
+int32_t mk_isa_force(int32_t isa);
+/* "avx512", "avx2" or "portable". */
+const char *mk_isa_name(void);
+
+/* ---- Products ------------------------------------------------------------------------------------------------ */
+
+typedef enum {
+  MK_ACT_NONE, MK_ACT_RELU, MK_ACT_GELU_ERF, MK_ACT_GELU_TANH, MK_ACT_SILU, MK_ACT_SIGMOID, MK_ACT_TANH
+} mk_activation;
+
+/* y[m, n] = activation(x[m, k] w[k, n] + bias[n] + residual[m, n]); w is packed once. bias and residual may be NULL;
+ * residual may be y itself. */
+size_t mk_linear_packed_bytes(mk_int k, mk_int n);
+/* w is [k, n] with row stride ldw, or [n, k] with row stride ldw when transposed. */
+void mk_linear_pack(const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed);
+size_t mk_linear_scratch(const mk_pool *pool, mk_int m, mk_int k, mk_int n);
+void mk_linear(
+  mk_pool *pool, mk_int m, mk_int k, mk_int n, const float *x, mk_int ldx, const void *packed, const float *bias,
+  mk_activation activation, const float *residual, mk_int ldr, float *y, mk_int ldy, void *scratch);
+
+/* For each i in 0..<batch: c_i[m, n] = alpha * op(a_i) op(b_i). op(a) is [m, k]: stored [m, k] (lda), or [k, m] when
+ * trans_a; op(b) is [k, n]: stored [k, n] (ldb), or [n, k] when trans_b. Operand i starts at its pointer +
+ * (offsets ? offsets[i] : i * stride) elements. */
+typedef struct {
+  mk_int batch, m, n, k;
+  float alpha;
+  const float *a;
+  mk_int lda, stride_a;
+  const mk_int *offsets_a; /* NULL: stride_a */
+  int32_t trans_a;
+  const float *b;
+  mk_int ldb, stride_b;
+  const mk_int *offsets_b; /* NULL: stride_b */
+  int32_t trans_b;
+  float *c;
+  mk_int ldc, stride_c;
+  const mk_int *offsets_c; /* NULL: stride_c */
+} mk_gemm_args;
+size_t mk_gemm_batched_scratch(const mk_pool *pool, const mk_gemm_args *args);
+void mk_gemm_batched(mk_pool *pool, const mk_gemm_args *args, void *scratch);
+
+/* ---- Attention ----------------------------------------------------------------------------------------------- */
+
+/* One additive bias: p[batch * stride[0] + head * stride[1] + query * stride[2] + key]; stride 0 broadcasts. */
+typedef struct {
+  const float *p; /* NULL: none */
+  mk_int batch, head, row;
+} mk_attention_bias;
+
+/* out[b, h, i, :] = sum_j softmax_j(scale * q[b, h, i, :] . k[b, h, j, :] + bias0 + bias1) v[b, h, j, :].
+ * A row whose scores are all -inf gives zeros. The innermost axis of q, k, v and out is contiguous. */
+typedef struct {
+  mk_int batch, heads, tq, tk, dqk, dv;
+  float scale;
+  const float *q;
+  mk_int q_batch, q_head, q_row;
+  const float *const *k; /* [batch]: where the keys of each batch item start */
+  mk_int k_head, k_row;
+  const float *const *v; /* [batch] */
+  mk_int v_head, v_row;
+  const mk_int *tk_per_batch; /* [batch] keys of each item, each <= tk; NULL: tk for all */
+  mk_attention_bias bias[2];
+  float *out;
+  mk_int out_batch, out_head, out_row;
+} mk_attention_args;
+size_t mk_attention_scratch(const mk_pool *pool, const mk_attention_args *args);
+void mk_attention(mk_pool *pool, const mk_attention_args *args, void *scratch);
+
+/* ---- Rows ---------------------------------------------------------------------------------------------------- */
+
+/* y = (s - mean(s)) / sqrt(var(s) + eps) * gamma + beta per row of n, s = x + residual. residual, gamma, beta and sum
+ * may be NULL; `sum` receives s. y and sum may be x or residual. Rows are contiguous. */
+void mk_layer_norm(
+  mk_pool *pool, mk_int rows, mk_int n, const float *x, const float *residual, const float *gamma, const float *beta,
+  float eps, float *sum, float *y);
+/* y = s / sqrt(mean(s^2) + eps) * gamma. */
+void mk_rms_norm(
+  mk_pool *pool, mk_int rows, mk_int n, const float *x, const float *residual, const float *gamma, float eps,
+  float *sum, float *y);
+/* Per row of n; y may be x. log: log-softmax. A row of -inf gives zeros (log: -inf). */
+void mk_softmax(mk_pool *pool, mk_int rows, mk_int n, const float *x, int32_t log, float *y);
+/* log(sum(exp(x))) of n values; -inf when n is 0. */
+float mk_logsumexp(const float *x, mk_int n);
+/* Index of the largest value, the first of equals; NaN counts as smallest; -1 when n is 0. */
+mk_int mk_argmax(const float *x, mk_int n);
+/* The k largest of n in descending order, ties by index; k <= n; NaN counts as smallest. Good for small k. */
+void mk_topk(const float *x, mk_int n, mk_int k, float *values, mk_int *indices);
+/* Cosine of two vectors, 0 when either is zero: float products in blocks, sums in double. */
+double mk_similarity(const float *a, const float *b, mk_int n);
+/* sum, sum of squares, minimum, maximum over rows: y[row]. */
+typedef enum { MK_REDUCE_SUM, MK_REDUCE_MEAN, MK_REDUCE_SUM_SQUARE, MK_REDUCE_MIN, MK_REDUCE_MAX } mk_reduction;
+void mk_reduce_rows(mk_pool *pool, mk_reduction op, mk_int rows, mk_int n, const float *x, float *y);
+
+/* ---- Elementwise --------------------------------------------------------------------------------------------- */
+
+typedef enum {
+  MK_RELU, MK_GELU_ERF, MK_GELU_TANH, MK_SIGMOID, MK_TANH, MK_EXP, MK_LOG, MK_SQRT, MK_RECIPROCAL, MK_ERF, MK_NEG,
+  MK_ABS, MK_SILU, MK_SOFTPLUS, MK_SIN, MK_COS, MK_FLOOR, MK_CEIL, MK_ROUND /* half to even */, MK_SQUARE, MK_SIGN,
+  MK_MISH, MK_HARD_SWISH, MK_SOFTSIGN, MK_TAN, MK_ASIN, MK_ACOS, MK_ATAN, MK_SINH, MK_COSH, MK_ASINH, MK_ACOSH, MK_ATANH
+} mk_unary_op;
+/* y[i] = op(x[i]); y may be x. */
+void mk_unary(mk_pool *pool, mk_unary_op op, mk_int n, const float *x, float *y);
+/* y = op(x, p0, p1): leaky relu (p0 slope), elu (p0 alpha), hard sigmoid (p0 alpha, p1 beta), clip (p0 low, p1 high),
+ * affine (p0 x + p1). */
+typedef enum { MK_LEAKY_RELU, MK_ELU, MK_HARD_SIGMOID, MK_CLIP, MK_AFFINE } mk_param_op;
+void mk_unary_param(mk_pool *pool, mk_param_op op, mk_int n, const float *x, float p0, float p1, float *y);
+
+typedef enum { MK_ADD, MK_SUB, MK_MUL, MK_DIV, MK_MIN, MK_MAX, MK_POW } mk_binary_op;
+/* y (contiguous, of `shape`, rank <= 8) = op(a, b). Strides in elements, 0 where an operand is broadcast. Same shape,
+ * scalar, row and column broadcasts are fast. y may be an operand of the same shape. min and max give NaN for NaN. */
+void mk_binary(
+  mk_pool *pool, mk_binary_op op, int32_t rank, const mk_int *shape, const float *a, const mk_int *a_strides,
+  const float *b, const mk_int *b_strides, float *y);
+
+/* ---- Convolution and pooling, NCHW --------------------------------------------------------------------------- */
+
+typedef struct {
+  mk_int batch, channels, height, width;             /* input */
+  mk_int out_channels, out_height, out_width;        /* output: the caller's shape inference decides */
+  mk_int kernel_h, kernel_w, stride_h, stride_w;
+  mk_int dilation_h, dilation_w, pad_top, pad_left;  /* what lies beyond the input counts as zero */
+  mk_int groups;
+} mk_conv_shape;
+/* weights [out_channels, channels / groups, kernel_h, kernel_w]. */
+size_t mk_conv_packed_bytes(const mk_conv_shape *shape);
+void mk_conv_pack(const mk_conv_shape *shape, const float *weights, void *packed);
+size_t mk_conv_scratch(const mk_pool *pool, const mk_conv_shape *shape);
+/* y = activation(conv(x) + bias[channel] + residual); residual has y's shape and may be y. */
+void mk_conv(
+  mk_pool *pool, const mk_conv_shape *shape, const float *x, const void *packed, const float *bias,
+  mk_activation activation, const float *residual, float *y, void *scratch);
+/* out_channels = channels and groups are ignored. Padding never wins a maximum; the average divides by the elements
+ * inside the input, or by kernel_h * kernel_w when count_padding. */
+void mk_max_pool(mk_pool *pool, const mk_conv_shape *shape, const float *x, float *y);
+void mk_average_pool(mk_pool *pool, const mk_conv_shape *shape, int32_t count_padding, const float *x, float *y);
+/* Global average pool: mk_reduce_rows(MK_REDUCE_MEAN) with rows = batch * channels, n = height * width. */
+
+/* ---- Moving data --------------------------------------------------------------------------------------------- */
+
+/* y[i, :] = table[indices[i], :], rows of row_bytes. Returns 0, or 1 + the first i whose index is out of
+ * -table_rows..<table_rows (nothing is written then). Negative indices count from the end. */
+mk_int mk_gather_rows(
+  const void *table, mk_int table_rows, mk_int row_bytes, const int64_t *indices, mk_int count, void *y);
+/* Elements of element_size (1, 2, 4, 8) bytes; strides in elements, 0 in src broadcasts; rank <= 8. */
+void mk_copy_strided(
+  mk_pool *pool, mk_int element_size, int32_t rank, const mk_int *shape, const void *src, const mk_int *src_strides,
+  void *dst, const mk_int *dst_strides);
+/* y = x with axes permuted: y's axis i is x's axis perm[i]; shape is x's; both contiguous; rank <= 8. */
+void mk_transpose(
+  mk_pool *pool, mk_int element_size, int32_t rank, const mk_int *shape, const int32_t *perm, const void *x, void *y);
+/* IEEE half / bfloat16 bits; to_* round to nearest even. */
+void mk_f16_to_f32(const uint16_t *x, mk_int n, float *y);
+void mk_f32_to_f16(const float *x, mk_int n, uint16_t *y);
+void mk_bf16_to_f32(const uint16_t *x, mk_int n, float *y);
+void mk_f32_to_bf16(const float *x, mk_int n, uint16_t *y);
+
+#ifdef __cplusplus
+}
+#endif

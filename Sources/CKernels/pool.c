@@ -1,0 +1,250 @@
+// The thread pool: one region of tasks at a time, claimed in chunks from an atomic counter.
+//
+// A worker enters a region by raising `inside` and then looking at `open`; the caller leaves by clearing `open` and then
+// waiting for `inside` to reach 0. Both are sequentially consistent, so either the worker sees that the region is over
+// or the caller sees the worker. A worker that sleeps through a short region is therefore never waited for.
+#define _GNU_SOURCE
+#include "mue_kernels.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+// A host's idle processor belongs to the host: nobody spins for longer than this.
+enum { MK_SPIN_NANOSECONDS = 30000 };
+
+struct mk_pool {
+  int32_t threads;
+  // Written by the caller while no worker can be inside.
+  void (*fn)(void *, mk_int, int32_t);
+  void *ctx;
+  mk_int tasks;
+  mk_int chunk;
+  int32_t started; // workers that exist
+  bool tried;      // start was attempted
+  pid_t pid;       // where the workers live
+  pthread_t *ids;
+  _Alignas(64) atomic_long next;
+  _Alignas(64) atomic_int inside;
+  _Alignas(64) atomic_uint epoch; // grows with every region
+  atomic_int open;
+  atomic_int stop;
+  atomic_int sleepers;
+  atomic_int caller_sleeps;
+  _Alignas(64) atomic_flag busy;
+  pthread_mutex_t mutex;
+  pthread_cond_t wake;
+  pthread_cond_t done;
+};
+
+typedef struct {
+  mk_pool *pool;
+  int32_t index;
+} mk_worker_start;
+
+static inline void mk_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static int64_t mk_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void mk_run_tasks(mk_pool *pool, int32_t worker) {
+  for (;;) {
+    mk_int first = atomic_fetch_add_explicit(&pool->next, pool->chunk, memory_order_relaxed);
+    if (first >= pool->tasks) return;
+    mk_int last = first + pool->chunk < pool->tasks ? first + pool->chunk : pool->tasks;
+    for (mk_int task = first; task < last; task++) pool->fn(pool->ctx, task, worker);
+  }
+}
+
+// Waits for a new epoch, or for the end of the pool; first spinning, then asleep.
+static void mk_wait_for_epoch(mk_pool *pool, unsigned seen) {
+  int64_t limit = mk_now() + MK_SPIN_NANOSECONDS;
+  do {
+    for (int i = 0; i < 64; i++) {
+      if (atomic_load_explicit(&pool->epoch, memory_order_acquire) != seen) return;
+      mk_pause();
+    }
+  } while (mk_now() < limit);
+  pthread_mutex_lock(&pool->mutex);
+  atomic_fetch_add(&pool->sleepers, 1);
+  while (atomic_load(&pool->epoch) == seen && !atomic_load(&pool->stop)) {
+    pthread_cond_wait(&pool->wake, &pool->mutex);
+  }
+  atomic_fetch_sub(&pool->sleepers, 1);
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+static void *mk_worker(void *argument) {
+  mk_worker_start start = *(mk_worker_start *)argument;
+  free(argument);
+  mk_pool *pool = start.pool;
+#if defined(__linux__)
+  pthread_setname_np(pthread_self(), "mue");
+#elif defined(__APPLE__)
+  pthread_setname_np("mue");
+#endif
+  unsigned seen = 0;
+  while (!atomic_load(&pool->stop)) {
+    unsigned epoch = atomic_load(&pool->epoch);
+    if (epoch == seen) {
+      mk_wait_for_epoch(pool, seen);
+      continue;
+    }
+    seen = epoch;
+    atomic_fetch_add(&pool->inside, 1);
+    if (atomic_load(&pool->open)) mk_run_tasks(pool, start.index);
+    if (atomic_fetch_sub(&pool->inside, 1) == 1 && atomic_load(&pool->caller_sleeps)) {
+      pthread_mutex_lock(&pool->mutex);
+      pthread_cond_signal(&pool->done);
+      pthread_mutex_unlock(&pool->mutex);
+    }
+  }
+  return NULL;
+}
+
+// Started on first use, so that a process may fork between making a pool and using it.
+static void mk_start_workers(mk_pool *pool) {
+  pool->tried = true;
+  pool->pid = getpid();
+  pool->ids = malloc(sizeof(pthread_t) * (size_t)(pool->threads - 1));
+  if (!pool->ids) return;
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return;
+  pthread_attr_setstacksize(&attributes, (size_t)1 << 20);
+  // Workers inherit a full mask: the host's signals go to the host's threads.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  while (pool->started < pool->threads - 1) {
+    mk_worker_start *start = malloc(sizeof *start);
+    if (!start) break;
+    *start = (mk_worker_start){pool, pool->started + 1};
+    if (pthread_create(&pool->ids[pool->started], &attributes, mk_worker, start) != 0) {
+      free(start);
+      break;
+    }
+    pool->started++;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attributes);
+}
+
+static void mk_wait_until_empty(mk_pool *pool) {
+  if (atomic_load(&pool->inside) == 0) return;
+  int64_t limit = mk_now() + MK_SPIN_NANOSECONDS;
+  do {
+    for (int i = 0; i < 64; i++) {
+      if (atomic_load(&pool->inside) == 0) return;
+      mk_pause();
+    }
+  } while (mk_now() < limit);
+  pthread_mutex_lock(&pool->mutex);
+  atomic_store(&pool->caller_sleeps, 1);
+  while (atomic_load(&pool->inside) != 0) pthread_cond_wait(&pool->done, &pool->mutex);
+  atomic_store(&pool->caller_sleeps, 0);
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+void mk_parallel(mk_pool *pool, mk_int tasks, void (*fn)(void *, mk_int, int32_t), void *ctx) {
+  if (tasks <= 0) return;
+  if (!pool || tasks == 1 || pool->threads <= 1 ||
+      atomic_flag_test_and_set_explicit(&pool->busy, memory_order_acquire)) {
+    for (mk_int task = 0; task < tasks; task++) fn(ctx, task, 0);
+    return;
+  }
+  if (!pool->tried) mk_start_workers(pool);
+  pool->fn = fn;
+  pool->ctx = ctx;
+  pool->tasks = tasks;
+  // Large enough that the counter does not become the bottleneck, small enough to even out slow threads.
+  mk_int chunk = tasks / ((mk_int)pool->threads * 8);
+  pool->chunk = chunk > 1 ? chunk : 1;
+  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+  atomic_store(&pool->open, 1);
+  atomic_fetch_add(&pool->epoch, 1);
+  // The workers of a forked child's pool do not exist, and their mutex may be held for ever.
+  if (atomic_load(&pool->sleepers) > 0 && getpid() == pool->pid) {
+    pthread_mutex_lock(&pool->mutex);
+    if (tasks - 1 >= pool->started) {
+      pthread_cond_broadcast(&pool->wake);
+    } else {
+      for (mk_int i = 0; i < tasks - 1; i++) pthread_cond_signal(&pool->wake);
+    }
+    pthread_mutex_unlock(&pool->mutex);
+  }
+  mk_run_tasks(pool, 0);
+  atomic_store(&pool->open, 0);
+  mk_wait_until_empty(pool);
+  atomic_flag_clear_explicit(&pool->busy, memory_order_release);
+}
+
+int32_t mk_pool_threads(const mk_pool *pool) { return pool ? pool->threads : 1; }
+
+mk_pool *mk_pool_create(int32_t threads) {
+  mk_pool *pool = NULL;
+  if (posix_memalign((void **)&pool, 64, sizeof *pool) != 0) return NULL;
+  *pool = (mk_pool){.threads = threads < 1 ? 1 : threads > 1024 ? 1024 : threads, .busy = ATOMIC_FLAG_INIT};
+  if (pthread_mutex_init(&pool->mutex, NULL) != 0) {
+    free(pool);
+    return NULL;
+  }
+  pthread_cond_init(&pool->wake, NULL);
+  pthread_cond_init(&pool->done, NULL);
+  return pool;
+}
+
+void mk_pool_destroy(mk_pool *pool) {
+  if (!pool) return;
+  if (pool->started > 0 && getpid() != pool->pid) return; // a forked child has nobody to join; the memory stays
+  atomic_store(&pool->stop, 1);
+  pthread_mutex_lock(&pool->mutex);
+  atomic_fetch_add(&pool->epoch, 1);
+  pthread_cond_broadcast(&pool->wake);
+  pthread_mutex_unlock(&pool->mutex);
+  for (int32_t i = 0; i < pool->started; i++) pthread_join(pool->ids[i], NULL);
+  pthread_cond_destroy(&pool->wake);
+  pthread_cond_destroy(&pool->done);
+  pthread_mutex_destroy(&pool->mutex);
+  free(pool->ids);
+  free(pool);
+}
+
+struct mk_lock {
+  pthread_mutex_t mutex;
+};
+
+mk_lock *mk_lock_create(void) {
+  mk_lock *lock = malloc(sizeof *lock);
+  if (lock && pthread_mutex_init(&lock->mutex, NULL) != 0) {
+    free(lock);
+    return NULL;
+  }
+  return lock;
+}
+
+void mk_lock_destroy(mk_lock *lock) {
+  if (!lock) return;
+  pthread_mutex_destroy(&lock->mutex);
+  free(lock);
+}
+
+void mk_lock_acquire(mk_lock *lock) {
+  if (lock) pthread_mutex_lock(&lock->mutex);
+}
+
+void mk_lock_release(mk_lock *lock) {
+  if (lock) pthread_mutex_unlock(&lock->mutex);
+}
