@@ -23,7 +23,7 @@ let package = Package(
     .target(name: "Graph", dependencies: ["Tensor", "ONNXFormat", "Kernels"], swiftSettings: strict),
     .target(name: "Plan", dependencies: ["Tensor", "CKernels", "Kernels", "Graph"], swiftSettings: strict),
     .target(name: "Streams", dependencies: ["Tensor", "Graph", "JSON"], swiftSettings: strict),
-    .target(name: "Exit", dependencies: ["Tensor", "Kernels", "JSON"], swiftSettings: strict),
+    .target(name: "Exit", dependencies: ["Tensor", "CKernels", "JSON"], swiftSettings: strict),
     .target(name: "Decode", dependencies: ["Tensor", "CKernels", "Kernels", "Graph", "Plan", "Streams", "Exit"], swiftSettings: strict),
     .target(
       name: "CCodecs", cSettings: cStrict,

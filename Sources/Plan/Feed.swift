@@ -12,7 +12,7 @@ public enum Feed {
   /// Only the shape is known: enough for a graph input whose elements the slice does not read.
   case shape(ElementType, [Int])
 
-  var info: TensorInfo {
+  public var info: TensorInfo {
     switch self {
     case .buffer(let type, let shape), .memory(let type, let shape, _), .shape(let type, let shape):
       TensorInfo(type, shape)

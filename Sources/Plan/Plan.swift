@@ -62,6 +62,20 @@ public final class Plan {
     return operand
   }
 
+  /// Copies elements into a feed that the plan owns.
+  public func load(_ value: ValueID, from source: UnsafeRawPointer) throws(MueError) {
+    let target = try operand(value)
+    target.pointer.copyMemory(from: source, byteCount: target.count * target.type.byteWidth)
+  }
+
+  /// An output's elements, copied out of the plan.
+  public func copy(of value: ValueID) throws(MueError) -> Tensor {
+    let source = try operand(value)
+    let tensor = try Tensor(source.type, source.shape)
+    tensor.pointer.copyMemory(from: source.pointer, byteCount: tensor.byteCount)
+    return tensor
+  }
+
   /// Runs all steps; throws `.cancelled` between two of them once `isCancelled` says so.
   public func run(isCancelled: () -> Bool = { false }) throws(MueError) {
     for (step, node) in steps {
@@ -99,7 +113,9 @@ public final class Plan {
     for (step, index) in dataNodes.enumerated() {
       let node = graph.nodes[index]
       for case let input? in node.inputs { last[root(input)] = step }
-      if graph.kernel(of: node)?.isView == true, case let input?? = node.inputs.first, case let output?? = node.outputs.first {
+      if graph.kernel(of: node)?.isView == true, case let input?? = node.inputs.first,
+        case let output?? = node.outputs.first
+      {
         roots[output] = root(input)
         continue
       }
@@ -128,7 +144,12 @@ public final class Plan {
       // In graph order, so that a view of a view finds its source.
       for case let output? in graph.nodes[index].outputs {
         guard let source = roots[output], let info = infos[output] else { continue }
-        let memory = try operands[source]?.pointer ?? constantPointer(source, infos)
+        let memory: UnsafeMutableRawPointer
+        if let operand = operands[source] {
+          memory = operand.pointer
+        } else {
+          memory = try constantPointer(source, infos)
+        }
         operands[output] = Operand(info.type, info.shape, memory)
       }
     }
@@ -161,13 +182,19 @@ public final class Plan {
         let operand = Operand(constant.type, constant.shape, constant.pointer, constant: constant)
         operands[input] = operand
         inputs.append(operand)
+      } else if override != nil {
+        // An override may bring the elements itself.
+        inputs.append(nil)
       } else {
         throw MueError(.internal, "the elements of '\(graph.values[input].name)' are not given")
       }
     }
-    let outputs = try node.outputs.enumerated().map { (position, output) throws(MueError) -> Operand in
-      if let output, let operand = operands[output] { return operand }
-      throw MueError(.unsupported, "output \(position) is omitted")
+    var outputs: [Operand] = []
+    for (position, output) in node.outputs.enumerated() {
+      guard let output, let operand = operands[output] else {
+        throw MueError(.unsupported, "output \(position) is omitted")
+      }
+      outputs.append(operand)
     }
     let call = Call(
       inputs: inputs, outputs: outputs, attributes: node.attributes, opset: graph.opset, context: context,

@@ -17,17 +17,13 @@ enum EpilogueFusion {
   /// `activation(product)`, the activation being the node at `index`.
   private static func activate(_ graph: inout Graph, _ index: Int) {
     let node = graph.nodes[index]
-    guard var activation = activations["\(node.domain):\(node.operatorName)"], node.inputs.count == 1 else { return }
+    guard var name = activations["\(node.domain):\(node.operatorName)"], node.inputs.count == 1 else { return }
     if node.operatorName == "Gelu", (try? node.attributes.string("approximate", default: "none")) == "tanh" {
-      activation = "gelu_tanh"
+      name = "gelu_tanh"
     }
     let matcher = PatternMatcher(graph)
-    guard var fused = product(node.inputs[0], matcher), activation(of: fused) == "none",
-      // A residual is added after the activation, so one that is there already forbids it; for convolutions the
-      // order is the other way round.
-      fused.operatorName != "Linear" || fused.inputs.count < 4
-    else { return }
-    fused.attributes.values["activation"] = .string(activation)
+    guard var fused = product(node.inputs[0], matcher), activation(of: fused) == "none" else { return }
+    fused.attributes.values["activation"] = .string(name)
     fused.outputs = node.outputs
     graph.replaceNode(at: index, with: fused)
   }
@@ -40,7 +36,8 @@ enum EpilogueFusion {
     for (operand, residual) in [(node.inputs[1], node.inputs[0]), (node.inputs[0], node.inputs[1])] {
       guard let operand, let residual, var fused = product(operand, matcher), fused.inputs.count < 4,
         shapes.haveSameShape(operand, residual), graph.constant(residual) == nil,
-        fused.operatorName == "Linear" || activation(of: fused) == "none"
+        // The kernels add the residual before the activation.
+        activation(of: fused) == "none"
       else { continue }
       while fused.inputs.count < 3 { fused.inputs.append(nil) }
       fused.inputs.append(residual)

@@ -31,7 +31,8 @@ enum LinearFusion {
       else { return nil }
       return make(node, weight: transpose.inputs[0], bias: nil, transposed: true)
     case "Gemm":
-      guard (try? node.attributes.float("alpha", default: 1)) == 1, (try? node.attributes.float("beta", default: 1)) == 1,
+      guard (try? node.attributes.float("alpha", default: 1)) == 1,
+        (try? node.attributes.float("beta", default: 1)) == 1,
         (try? node.attributes.int("transA", default: 0)) == 0, isMatrix(graph.constant(node.inputs[1])),
         let transposed = try? node.attributes.int("transB", default: 0)
       else { return nil }

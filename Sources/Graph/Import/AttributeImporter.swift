@@ -22,7 +22,7 @@ enum AttributeImporter {
     case .int(let value): return .int(value)
     case .float(let value): return .float(value)
     case .string(let value): return .string(value)
-    case .tensor(let value): return .tensor(value.tensor)
+    case .tensor(let value): return .tensor(try value.tensor)
     case .ints(let value): return .ints(value)
     case .floats(let value): return .floats(value)
     case .strings(let value): return .strings(value)
@@ -30,7 +30,8 @@ enum AttributeImporter {
     case .graph, .graphs:
       throw MueError(.unsupported, "attribute '\(attribute.name)' holds a subgraph", at: .init(field: attribute.name))
     case .tensors:
-      throw MueError(.unsupported, "attribute '\(attribute.name)' is a list of tensors", at: .init(field: attribute.name))
+      throw MueError(
+        .unsupported, "attribute '\(attribute.name)' is a list of tensors", at: .init(field: attribute.name))
     case .unsupported(let kind):
       throw MueError(.unsupported, "attribute '\(attribute.name)' is of kind \(kind)", at: .init(field: attribute.name))
     }

@@ -15,7 +15,8 @@ public struct GraphImporter {
     _ model: ONNXModel, file: String?, nesting: Int = 16, nodeLimit: Int = 1 << 20
   ) throws(MueError) -> Graph {
     guard let opset = model.opsetImports[""] else {
-      throw MueError(.invalidModel, "the model imports no version of ONNX's operators", at: .init(file: file, field: "opset_import"))
+      throw MueError(
+        .invalidModel, "the model imports no version of ONNX's operators", at: .init(file: file, field: "opset_import"))
     }
     var importer = GraphImporter(graph: Graph(opset: opset, file: file), nesting: nesting, nodeLimit: nodeLimit)
     for function in model.functions {
@@ -42,7 +43,7 @@ public struct GraphImporter {
       guard scope[initializer.name] == nil else {
         throw MueError(.invalidModel, "initializer '\(initializer.name)' is there twice", at: .init(file: graph.file))
       }
-      scope[initializer.name] = graph.addValue(initializer.name, constant: initializer.tensor)
+      scope[initializer.name] = graph.addValue(initializer.name, constant: try initializer.tensor)
     }
     // Before IR version 4 every initializer was an input too; those are constants here.
     for input in body.inputs where scope[input.name] == nil {
