@@ -16,4 +16,10 @@ public final class CancellationToken: @unchecked Sendable {
 
   /// The flag itself, for setting it from a signal handler through C.
   public var handle: OpaquePointer { flag }
+
+  /// `cancel` on the flag of a token that is kept alive elsewhere: touches no object, fit for signal handlers.
+  public static func cancel(_ handle: OpaquePointer) { mk_flag_set(handle) }
+
+  /// `isCancelled` on the flag of a token that is kept alive elsewhere.
+  public static func isCancelled(_ handle: OpaquePointer) -> Bool { mk_flag_get(handle) != 0 }
 }

@@ -26,6 +26,8 @@ public struct MueError: Error, Sendable, CustomStringConvertible {
     case invalidText = 10
     /// The engine broke one of its own invariants: a defect of MuE.
     case `internal` = 11
+    /// The session is running another request.
+    case busy = 12
   }
 
   /// Where it went wrong; every field that is known is given.

@@ -1,0 +1,105 @@
+import CMue
+import Engine
+import Tensor
+import Vision
+
+/// What a `mue_image *` holds.
+final class ImageBox: HandleObject, Sendable {
+  /// "MuEimage", little-endian.
+  static var tag: UInt64 { 0x6567_616d_6945_754d }
+  static var name: String { "mue_image" }
+
+  let input: ImageInput
+
+  init(_ input: ImageInput) { self.input = input }
+}
+
+@c @implementation
+public func mue_image_from_file(
+  _ path: UnsafePointer<CChar>?, _ pathLength: Int, _ image: UnsafeMutablePointer<OpaquePointer?>?
+) -> OpaquePointer? {
+  reporting { () throws(MueError) in
+    let target = try outParameter(image, "image")
+    target.pointee = try ImageBox(.file(requiredText(path, pathLength, "path"))).makeHandle()
+  }
+}
+
+@c @implementation
+public func mue_image_from_encoded(
+  _ bytes: UnsafeRawPointer?, _ size: Int, _ image: UnsafeMutablePointer<OpaquePointer?>?
+) -> OpaquePointer? {
+  reporting { () throws(MueError) in
+    let target = try outParameter(image, "image")
+    target.pointee = try ImageBox(.encoded(copiedBytes(bytes, count: size, "bytes"))).makeHandle()
+  }
+}
+
+@c @implementation
+public func mue_image_from_rgb(
+  _ pixels: UnsafePointer<UInt8>?, _ width: Int, _ height: Int, _ stride: Int,
+  _ image: UnsafeMutablePointer<OpaquePointer?>?
+) -> OpaquePointer? {
+  reporting { () throws(MueError) in
+    let target = try outParameter(image, "image")
+    guard let pixels else { throw .argument("pixels", "pixels is NULL") }
+    guard width > 0, height > 0 else { throw .argument("width", "width and height must be at least 1") }
+    let (row, rowOverflow) = width.multipliedReportingOverflow(by: 3)
+    let (size, sizeOverflow) = row.multipliedReportingOverflow(by: height)
+    guard !rowOverflow, !sizeOverflow, size <= 3 * EngineLimits().imagePixels else {
+      throw MueError(
+        .limitExceeded, "an image of this size has more than \(EngineLimits().imagePixels) pixels",
+        at: .init(argument: "width"))
+    }
+    let stride = stride == 0 ? row : stride
+    guard stride >= row, !stride.multipliedReportingOverflow(by: height).overflow else {
+      throw .argument("stride", "stride must be at least 3 * width and the rows must fit the address space")
+    }
+    try checkAllocation(size)
+    let packed = [UInt8](unsafeUninitializedCapacity: size) { buffer, initialized in
+      if var to = buffer.baseAddress {
+        for y in 0..<height {
+          UnsafeMutableRawPointer(to).copyMemory(from: pixels + y * stride, byteCount: row)
+          to += row
+        }
+      }
+      initialized = size
+    }
+    target.pointee = try ImageBox(.rgb(RGBImage(width: width, height: height, pixels: packed))).makeHandle()
+  }
+}
+
+@c @implementation
+public func mue_image_from_tensor(
+  _ pixelValues: UnsafePointer<mue_tensor>?, _ image: UnsafeMutablePointer<OpaquePointer?>?
+) -> OpaquePointer? {
+  reporting { () throws(MueError) in
+    let target = try outParameter(image, "image")
+    guard let host = try mue_tensor.read(pixelValues, "pixel_values") else {
+      throw .argument("pixel_values", "pixel_values is NULL")
+    }
+    let tensor = try Tensor(host: host, maximumElements: EngineLimits().tensorElements, "pixel_values")
+    guard tensor.type == .float32, tensor.shape.count == 4, tensor.shape[0] == 1, tensor.shape[1] == 3 else {
+      throw .argument(
+        "pixel_values", "pixel_values is \(tensor.type.name) \(tensor.shape) and must be float [1, 3, height, width]")
+    }
+    target.pointee = try ImageBox(.tensor(tensor)).makeHandle()
+  }
+}
+
+@c @implementation
+public func mue_image_free(_ image: OpaquePointer?) { ImageBox.free(image) }
+
+/// A host's bytes as an array.
+private func copiedBytes(_ bytes: UnsafeRawPointer?, count: Int, _ argument: String) throws(MueError) -> [UInt8] {
+  guard count >= 0, count <= ArgumentBounds.bytes else {
+    throw MueError(.limitExceeded, "the size of \(argument) is too large", at: .init(argument: argument))
+  }
+  guard let bytes else { throw .argument(argument, "\(argument) is NULL") }
+  try checkAllocation(count)
+  return [UInt8](UnsafeRawBufferPointer(start: bytes, count: count))
+}
+
+/// Throws when `count` bytes cannot be had: an array's own allocation cannot fail with an error.
+private func checkAllocation(_ count: Int) throws(MueError) {
+  _ = try Buffer(byteCount: count)
+}
