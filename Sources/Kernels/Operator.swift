@@ -27,8 +27,27 @@ public struct Operator: Sendable {
     self.domain = domain
     self.versions = versions
     self.isView = isView
-    self.infer = infer
-    self.prepare = prepare
+    self.infer = { node throws(MueError) in
+      do throws(MueError) {
+        for case let input? in node.inputs { _ = try Shape.elementCount(input.shape) }
+        let outputs = try infer(node)
+        // Every size that follows goes through here once, so that operators may multiply dimensions freely.
+        for output in outputs { _ = try Shape.elementCount(output.shape) }
+        return outputs
+      } catch {
+        throw error.located(.init(operatorName: name))
+      }
+    }
+    self.prepare = { call throws(MueError) in
+      do throws(MueError) {
+        let step = try prepare(call.aligned())
+        return { () throws(MueError) in
+          do throws(MueError) { try step() } catch { throw error.located(.init(operatorName: name)) }
+        }
+      } catch {
+        throw error.located(.init(operatorName: name))
+      }
+    }
     self.multiplyAdds = multiplyAdds
   }
 }
@@ -78,10 +97,12 @@ public struct Call {
   public let opset: Int
   public let context: ComputeContext
   public let scratch: Scratch
+  /// Where packed constants are kept: the model's, unless the call is a single one that packs for itself.
+  public let weights: PackedWeights
 
   public init(
     inputs: [Operand?], outputs: [Operand], attributes: Attributes, opset: Int, context: ComputeContext,
-    scratch: Scratch
+    scratch: Scratch, weights: PackedWeights? = nil
   ) {
     self.inputs = inputs
     self.outputs = outputs
@@ -89,6 +110,7 @@ public struct Call {
     self.opset = opset
     self.context = context
     self.scratch = scratch
+    self.weights = weights ?? context.weights
   }
 
   public func input(_ index: Int) throws(MueError) -> Operand {

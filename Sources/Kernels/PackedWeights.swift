@@ -4,7 +4,7 @@ import Tensor
 /// Weights in the layout their kernel wants, packed once per model and shared by all plans and sessions.
 public final class PackedWeights: @unchecked Sendable {
   /// One packed form of one constant.
-  public struct Key: Hashable, Sendable {
+  public struct Key: Hashable, @unchecked Sendable {
     /// The layout, with everything that decides it, such as `linear.k192.n768`.
     public let layout: String
     public let address: UnsafeRawPointer
@@ -19,7 +19,7 @@ public final class PackedWeights: @unchecked Sendable {
   // The source tensors are kept too, so that an address cannot be reused for another constant.
   private var entries: [Key: (packed: Buffer, source: Tensor)] = [:]
 
-  init() { lock = mk_lock_create() }
+  public init() { lock = mk_lock_create() }
   deinit { mk_lock_destroy(lock) }
 
   /// The packed form of `tensor`, made by `pack` when it is not there yet.

@@ -1,0 +1,94 @@
+import CKernels
+import Tensor
+
+extension Operator {
+  static let convolutions: [Operator] = [
+    convolution("Conv", domain: ""),
+    // ONNX's Conv with a residual of the output's shape (input 3) and an activation.
+    convolution("FusedConv", domain: "mue"),
+  ]
+
+  private static func convolution(_ name: String, domain: String) -> Operator {
+    Operator(
+      name, domain: domain,
+      infer: { node throws(MueError) in
+        let (x, w) = (try node.input(0), try node.input(1))
+        for index in node.inputs.indices where node.optional(index) != nil {
+          guard try node.input(index).type == .float32 else {
+            throw MueError(.unsupported, "convolution of \(try node.input(index).type.name) elements")
+          }
+        }
+        let shape = try convolutionShape(x.shape, w.shape, node.attributes)
+        if let bias = node.optional(2), bias.shape != [w.shape[0]] {
+          throw MueError(.invalidModel, "a bias of shape \(bias.shape) for \(w.shape[0]) channels")
+        }
+        if domain == "mue" {
+          _ = try node.attributes.activation()
+          if let residual = node.optional(3), residual.shape != shape.output {
+            throw MueError(.invalidModel, "a residual of shape \(residual.shape) for \(shape.output)")
+          }
+        }
+        return [TensorInfo(.float32, shape.output)]
+      },
+      multiplyAdds: { inputs, outputs, _ in
+        guard inputs.count > 1, let w = inputs[1], let output = outputs.first else { return 0 }
+        return output.shape.reduce(w.shape.dropFirst().reduce(1, &*), &*)
+      },
+      prepare: { call throws(MueError) in
+        let (x, w, output) = (try call.input(0), try call.input(1), try call.output())
+        var shape = try convolutionShape(x.shape, w.shape, call.attributes).kernel
+        let residual = domain == "mue" ? call.optional(3) : nil
+        let activation = domain == "mue" ? try call.attributes.activation() : MK_ACT_NONE
+        guard output.count > 0 else { return {} }
+        let (pool, scratch, bias) = (call.context.pool, call.scratch, call.optional(2))
+        try scratch.reserve(Int(clamping: mk_conv_scratch(pool, &shape)))
+        let bytes = Int(clamping: mk_conv_packed_bytes(&shape))
+        let packed: Buffer
+        if let weights = w.constant {
+          packed = try call.weights.packed(.init("conv.\(layoutKey(shape))", weights), of: weights) {
+            () throws(MueError) in
+            let buffer = try Buffer(byteCount: bytes)
+            mk_conv_pack(&shape, w.floats, buffer.base)
+            return buffer
+          }
+        } else {
+          packed = try Buffer(byteCount: bytes)
+        }
+        let ready = shape
+        let packsEachTime = w.constant == nil
+        return { () throws(MueError) in
+          var shape = ready
+          if packsEachTime { mk_conv_pack(&shape, w.floats, packed.base) }
+          mk_conv(
+            pool, &shape, x.floats, packed.base, bias?.floats, activation, residual?.floats, output.mutableFloats,
+            scratch.base)
+        }
+      })
+  }
+
+  /// Everything of a convolution that its packed weights may depend on.
+  private static func layoutKey(_ s: mk_conv_shape) -> String {
+    let sizes = [
+      s.batch, s.channels, s.height, s.width, s.out_channels, s.out_height, s.out_width, s.kernel_h, s.kernel_w,
+      s.stride_h, s.stride_w, s.dilation_h, s.dilation_w, s.pad_top, s.pad_left, s.groups,
+    ]
+    return sizes.map { String($0) }.joined(separator: ".")
+  }
+
+  private static func convolutionShape(
+    _ x: [Int], _ w: [Int], _ attributes: Attributes
+  ) throws(MueError) -> (output: [Int], kernel: mk_conv_shape) {
+    let groups = try attributes.int("group", default: 1)
+    guard x.count >= 3, w.count == x.count, groups > 0, w[0] % groups == 0, x[1] / groups == w[1], x[1] % groups == 0
+    else {
+      throw MueError(.invalidModel, "weights of shape \(w) with \(groups) groups do not fit the input \(x)")
+    }
+    let window = try SpatialWindow(x, kernel: Array(w.dropFirst(2)), attributes)
+    let output = [x[0], w[0]] + window.output
+    _ = try Shape.elementCount(output)
+    guard let kernel = window.kernelShape(batch: x[0], channels: x[1], outChannels: w[0], groups: groups) else {
+      throw MueError(.unsupported, "convolution over \(x.count - 2) axes")
+    }
+    return (output, kernel)
+  }
+}
