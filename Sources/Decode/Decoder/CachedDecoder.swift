@@ -21,7 +21,8 @@ final class CachedDecoder: TokenDecoder {
   /// The state that each token left the layers with, [rows, positions, width].
   private var exitStates: Tensor
   private(set) var position = 0
-  private var layerCosts: [Int: Int] = [:]
+  /// Multiply-adds per row of the first layer at this step.
+  private var firstLayerCost = 0
   private(set) var costs: [RowCost]
 
   init(_ plans: DecoderPlans, samples: [EncodedSample], rowsPerSample: Int) throws(MueError) {
@@ -124,7 +125,7 @@ final class CachedDecoder: TokenDecoder {
     var encoderValues: [[ValueID: Tensor]] = []
     for row in active {
       encoderValues.append(
-        try crosses[sampleOfRow[row]].values(layer: layer, plans: plans, isCancelled: options.isCancelled))
+        try crosses[sampleOfRow[row]].values(layer: layer, plans: plans.cross, isCancelled: options.isCancelled))
     }
     guard let sampleValues = encoderValues.first else { throw MueError(.internal, "a layer without rows") }
     let made = try plans.layer(layer, rows: active.count, width: width, encoderValues: sampleValues)
@@ -256,18 +257,17 @@ extension CachedDecoder {
   private func chargeLayer(_ layer: Int, _ made: DecoderPlans.Layer, _ active: [Int]) {
     var perRow = made.plan.multiplyAdds / active.count
     for binding in made.selfAttention + made.crossAttention { perRow += binding.multiplyAddsPerKey * binding.length }
-    layerCosts[layer] = perRow
+    if layer == 1 { firstLayerCost = perRow }
     for row in active {
       costs[row].run += perRow
       costs[row].full += perRow
     }
   }
 
-  /// What the layers that a token skipped would have cost: layers are alike, so a known one speaks for the others.
+  /// What the layers that a token skipped would have cost: layers are alike, so the first speaks for the others.
   private func chargeSkippedLayers(_ exits: [Int]) {
-    let typical = layerCosts[1] ?? 0
     for (row, exit) in exits.enumerated() where exit < layerCount {
-      for layer in exit + 1...layerCount { costs[row].full += layerCosts[layer].map { max($0, typical) } ?? typical }
+      costs[row].full += firstLayerCost * (layerCount - exit)
     }
   }
 }

@@ -16,14 +16,14 @@ final class CrossMemory {
   }
 
   /// The encoder values of layer `layer` (from 1). Cross keys and values are row-major: [1, rows, heads, channels].
-  func values(layer: Int, plans: DecoderPlans, isCancelled: () -> Bool) throws(MueError) -> [ValueID: Tensor] {
+  func values(layer: Int, plans: CrossPlans, isCancelled: () -> Bool) throws(MueError) -> [ValueID: Tensor] {
     if let known = layers[layer - 1] { return known }
     let partition = plans.decoder.layers[layer - 1]
     var values: [ValueID: Tensor] = [:]
     for value in partition.encoderValues { values[value] = sample.bridge[value] }
     let missing = partition.encoderValues.filter { values[$0] == nil }
     if !missing.isEmpty {
-      let plan = try plans.cross(layer: layer, bridge: sample.bridge, outputs: missing)
+      let plan = try plans.plan(layer: layer, bridge: sample.bridge, outputs: missing)
       for (value, tensor) in sample.bridge { try plan.load(value, from: tensor.pointer) }
       try plan.run(isCancelled: isCancelled)
       for value in missing { values[value] = try plan.copy(of: value) }

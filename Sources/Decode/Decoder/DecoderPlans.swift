@@ -24,6 +24,7 @@ final class DecoderPlans {
   let shape: RequestShape
   let positions: Int
   let positional: PositionalValues
+  let cross: CrossPlans
   private let context: ComputeContext
   private let plans = PlanCache(capacity: 512)
   private var layers: [[Int]: Layer] = [:]
@@ -37,6 +38,7 @@ final class DecoderPlans {
     self.shape = shape
     self.positions = positions
     self.context = context
+    cross = CrossPlans(unified, decoder, shape: shape, context: context)
     positional = try PositionalValues(unified, decoder, shape: shape, positions: positions, context: context)
   }
 
@@ -59,15 +61,6 @@ final class DecoderPlans {
       var feeds = feeds(rows: rows)
       feeds[decoder.stream.last] = .buffer(.float32, [rows, 1, width])
       return try Plan(unified.graph, outputs: [output], feeds: feeds, context: context)
-    }
-  }
-
-  /// The bridge's values of one sample to what only layer `layer` (from 1) takes from the encoder.
-  func cross(layer: Int, bridge: [ValueID: Tensor], outputs: [ValueID]) throws(MueError) -> Plan {
-    try plans.plan([2, layer]) { () throws(MueError) in
-      var feeds = unified.inputFeeds(shape)
-      for (value, tensor) in bridge { feeds[value] = .buffer(tensor.type, tensor.shape) }
-      return try Plan(unified.graph, outputs: outputs, feeds: feeds, context: context)
     }
   }
 

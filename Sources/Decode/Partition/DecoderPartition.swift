@@ -34,6 +34,8 @@ public struct DecoderPartition: Sendable {
   public let positionalAxes: [ValueID: Int]
   /// Size-only biases of attention that move with the position.
   public let positionalBiases: Set<ValueID>
+  /// Values that depend on the decoder's ids and that layers read beside the state; decoding with a cache needs none.
+  public let idDependentValues: [ValueID]
   /// Why the decoder cannot run one token at a time; nil when it can.
   public let obstacle: String?
   /// The final product with the vocabulary: its input and its weight, when the logits are one.
@@ -46,15 +48,20 @@ public struct DecoderPartition: Sendable {
     let fromDecoder = graph.dependents(of: [roles.decoderInputIDs.value])
     var obstacle: String?
     var layers: [Layer] = []
-    var layerNodes: [Int] = []
+    var idDependent: [ValueID] = []
     for index in 1...stream.layerCount {
       let from = stream.states[index - 1]
       let slice = LayerSlice(from: [from], to: stream.states[index], graph: graph, shapes: shapes)
+      for value in slice.externals where fromDecoder[value] && !idDependent.contains(value) {
+        idDependent.append(value)
+      }
       if let value = slice.externals.first(where: { fromDecoder[$0] }) {
         obstacle = obstacle ?? "layer \(index) reads '\(graph.values[value].name)', which depends on the decoder's ids"
       }
       let depends = graph.dependents(of: [from])
-      var layer = Layer(selfAttention: [], crossAttention: [], encoderValues: slice.externals, crossKeyValues: [])
+      var layer = Layer(
+        selfAttention: [], crossAttention: [], encoderValues: slice.externals.filter { !fromDecoder[$0] },
+        crossKeyValues: [])
       for node in slice.nodes where Self.isAttention(graph.nodes[node]) {
         let inputs = graph.nodes[node].inputs
         guard inputs.count >= 3, let key = inputs[1], let value = inputs[2] else { continue }
@@ -68,12 +75,12 @@ public struct DecoderPartition: Sendable {
       let keyValues = Set(layer.crossAttention.flatMap { [$0.key, $0.value] })
       let users = graph.users()
       layer.crossKeyValues = keyValues.filter { value in
-        slice.externals.contains(value) && users[value].allSatisfy { Self.isAttention(graph.nodes[$0]) }
+        layer.encoderValues.contains(value) && users[value].allSatisfy { Self.isAttention(graph.nodes[$0]) }
       }
       layers.append(layer)
-      layerNodes += slice.nodes
     }
     self.layers = layers
+    idDependentValues = idDependent
 
     let ends = Set(encoder.map(\.last))
     bridge = Self.bridge(layers, ends: ends, graph: graph, shapes: shapes)
