@@ -47,7 +47,7 @@ let package = Package(
     .executableTarget(
       name: "mue",
       dependencies: [
-        "CMue", "CABI", "COnnxCheck",
+        "CMue", "CABI", "COnnxCheck", "JSON", "Tensor",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -62,6 +62,7 @@ let package = Package(
     .testTarget(name: "DecodeTests", dependencies: ["Decode", "Tensor"], swiftSettings: strict),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "Tensor"], swiftSettings: strict),
     .testTarget(name: "TextTests", dependencies: ["Text", "Tensor"], swiftSettings: strict),
+    .testTarget(name: "CommandTests", dependencies: ["mue", "JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "Tensor"], swiftSettings: strict),
   ]
 )

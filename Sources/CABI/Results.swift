@@ -81,7 +81,8 @@ public func mue_result_tensor(
 
 @c @implementation
 public func mue_result_tensor_by_name(
-  _ result: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ nameLength: Int, _ tensor: UnsafeMutablePointer<mue_tensor>?
+  _ result: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ nameLength: Int,
+  _ tensor: UnsafeMutablePointer<mue_tensor>?
 ) -> OpaquePointer? {
   reporting { () throws(MueError) in
     let tensors = try ResultBox.take(result, "result").tensors

@@ -87,7 +87,8 @@ extension VersionedStruct {
     let size = raw.load(as: Int.self)
     guard size >= firstSize else {
       throw .argument(
-        argument, "\(argument).struct_size is \(size) and must be at least \(firstSize): initialise it with its _INIT macro"
+        argument,
+        "\(argument).struct_size is \(size) and must be at least \(firstSize): initialise it with its _INIT macro"
       )
     }
     guard size <= ArgumentBounds.structSize, size % MemoryLayout<Self>.alignment == 0 else {

@@ -1,7 +1,5 @@
 // Half and bfloat16 to and from float: portable forms; dispatched ones are in the kernel tables.
-#include "mue_kernels.h"
-
-#include <string.h>
+#include "kernels.h"
 
 static inline float mk_float(uint32_t bits) {
   float f;
@@ -16,6 +14,11 @@ static inline uint32_t mk_bits(float f) {
 }
 
 void mk_f16_to_f32(const uint16_t *x, mk_int n, float *y) {
+  const mk_kernels *kernels = mk_current_kernels();
+  if (kernels->f16_to_f32) {
+    kernels->f16_to_f32(x, n, y);
+    return;
+  }
   for (mk_int i = 0; i < n; i++) {
     uint32_t sign = (uint32_t)(x[i] & 0x8000) << 16, magnitude = x[i] & 0x7fff;
     // Scaling by 2^112 rebiases the exponent and normalises subnormals; infinity and NaN keep a full exponent.
@@ -27,6 +30,11 @@ void mk_f16_to_f32(const uint16_t *x, mk_int n, float *y) {
 }
 
 void mk_f32_to_f16(const float *x, mk_int n, uint16_t *y) {
+  const mk_kernels *kernels = mk_current_kernels();
+  if (kernels->f32_to_f16) {
+    kernels->f32_to_f16(x, n, y);
+    return;
+  }
   for (mk_int i = 0; i < n; i++) {
     uint32_t bits = mk_bits(x[i]), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff, half;
     if (magnitude > 0x7f800000) {

@@ -1,9 +1,5 @@
 // Moving data: strided copies, transposition, row gathers.
-#include "mue_kernels.h"
-
-#include <string.h>
-
-enum { MK_MAX_RANK = 8 };
+#include "kernels.h"
 
 mk_int mk_gather_rows(
   const void *table, mk_int table_rows, mk_int row_bytes, const int64_t *indices, mk_int count, void *y) {

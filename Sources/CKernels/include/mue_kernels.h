@@ -29,6 +29,9 @@ int32_t mk_pool_threads(const mk_pool *pool);
  * is using the pool, or `fn` itself calls this, the tasks run on the calling thread (as worker 0). */
 void mk_parallel(mk_pool *pool, mk_int tasks, void (*fn)(void *ctx, mk_int task, int32_t worker), void *ctx);
 
+/* Cores that this process may run on; at least 1. */
+int32_t mk_usable_cores(void);
+
 /* A mutex on the heap. */
 typedef struct mk_lock mk_lock;
 mk_lock *mk_lock_create(void);

@@ -1,0 +1,138 @@
+// Pieces of attention. Scores of a block of queries are kept transposed, 16 queries side by side, so that the softmax
+// runs down the lanes and neither keys nor values need to be rearranged.
+
+typedef float vf_row __attribute__((ext_vector_type(4)));
+
+MK_INLINE vf_row vf_row_load(const float *p) {
+  vf_row v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+
+static void mk_transpose_panel(
+  mk_int rows, mk_int n, const float *x, mk_int row_stride, float scale, float *out, int32_t add) {
+  mk_int r0 = 0;
+  for (; r0 + 4 <= rows; r0 += 4) {
+    const float *p = x + r0 * row_stride;
+    float *o = out + r0;
+    mk_int i = 0;
+    for (; i + 4 <= n; i += 4) {
+      vf_row a = vf_row_load(p + i), b = vf_row_load(p + row_stride + i), c = vf_row_load(p + 2 * row_stride + i),
+             d = vf_row_load(p + 3 * row_stride + i);
+      vf_row ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+      vf_row cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+      vf_row t[4] = {
+        __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7),
+        __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7)};
+      for (int j = 0; j < 4; j++) {
+        vf_row v = t[j] * scale;
+        if (add) v += vf_row_load(o + (i + j) * MK_PANEL);
+        __builtin_memcpy(o + (i + j) * MK_PANEL, &v, sizeof v);
+      }
+    }
+    for (; i < n; i++) {
+      for (int j = 0; j < 4; j++) {
+        float v = mk_load1(p + j * row_stride + i) * scale;
+        o[i * MK_PANEL + j] = add ? o[i * MK_PANEL + j] + v : v;
+      }
+    }
+  }
+  for (; r0 < MK_PANEL; r0++) {
+    if (r0 >= rows && add) break;
+    for (mk_int i = 0; i < n; i++) {
+      float v = r0 < rows ? mk_load1(x + r0 * row_stride + i) * scale : 0;
+      out[i * MK_PANEL + r0] = add ? out[i * MK_PANEL + r0] + v : v;
+    }
+  }
+}
+
+static void mk_softmax_panel(mk_int keys, float *scores, float *sums) {
+  for (int lane = 0; lane < MK_PANEL; lane += MK_WIDTH) {
+    float *s = scores + lane;
+    vf top = -__builtin_inff();
+    for (mk_int j = 0; j < keys; j++) top = vf_max(vf_load(s + j * MK_PANEL), top);
+    // A query that sees nothing: subtracting 0 keeps -inf, whose exponential is 0; a NaN stays one.
+    top = vf_select(top == -__builtin_inff(), (vf)0.0f, top);
+    vf total = 0;
+    mk_int j = 0;
+    for (; j + 2 <= keys; j += 2) {
+      vf e0 = vf_exp_negative(vf_load(s + j * MK_PANEL) - top);
+      vf e1 = vf_exp_negative(vf_load(s + (j + 1) * MK_PANEL) - top);
+      vf_store(s + j * MK_PANEL, e0);
+      vf_store(s + (j + 1) * MK_PANEL, e1);
+      total += e0 + e1;
+    }
+    for (; j < keys; j++) {
+      vf e = vf_exp_negative(vf_load(s + j * MK_PANEL) - top);
+      vf_store(s + j * MK_PANEL, e);
+      total += e;
+    }
+    vf_store(sums + lane, total);
+  }
+}
+
+static void mk_dot_rows(
+  mk_int keys, mk_int d, const float *q, float scale, const float *k, mk_int k_row, float *scores) {
+  mk_int j = 0;
+  for (; j + 4 <= keys; j += 4) {
+    const float *p0 = k + j * k_row, *p1 = p0 + k_row, *p2 = p1 + k_row, *p3 = p2 + k_row;
+    vf s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    mk_int i = 0;
+    for (; i + MK_WIDTH <= d; i += MK_WIDTH) {
+      vf u = vf_load(q + i);
+      s0 += u * vf_load(p0 + i);
+      s1 += u * vf_load(p1 + i);
+      s2 += u * vf_load(p2 + i);
+      s3 += u * vf_load(p3 + i);
+    }
+    if (i < d) {
+      vf u = vf_load_part(q + i, d - i);
+      s0 += u * vf_load_part(p0 + i, d - i);
+      s1 += u * vf_load_part(p1 + i, d - i);
+      s2 += u * vf_load_part(p2 + i, d - i);
+      s3 += u * vf_load_part(p3 + i, d - i);
+    }
+    vf_row a = vf_fold(s0), b = vf_fold(s1), c = vf_fold(s2), e = vf_fold(s3);
+    vf_row ab = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    vf_row ce = __builtin_shufflevector(c, e, 0, 4, 1, 5) + __builtin_shufflevector(c, e, 2, 6, 3, 7);
+    vf_row sum = __builtin_shufflevector(ab, ce, 0, 1, 4, 5) + __builtin_shufflevector(ab, ce, 2, 3, 6, 7);
+    sum *= scale;
+    __builtin_memcpy(scores + j, &sum, sizeof sum);
+  }
+  for (; j < keys; j++) {
+    const float *p = k + j * k_row;
+    vf s = 0;
+    mk_int i = 0;
+    for (; i + MK_WIDTH <= d; i += MK_WIDTH) s += vf_load(q + i) * vf_load(p + i);
+    if (i < d) s += vf_load_part(q + i, d - i) * vf_load_part(p + i, d - i);
+    scores[j] = vf_sum(s) * scale;
+  }
+}
+
+// out = scale * sum_j weights[j] v[j], `vectors` vectors at a time.
+MK_INLINE void mk_combine_columns(
+  const int vectors, mk_int keys, const float *weights, float scale, const float *v, mk_int v_row, float *out) {
+  vf acc[8];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < vectors; i++) acc[i] = 0;
+  for (mk_int j = 0; j < keys; j++) {
+    vf w = weights[j];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < vectors; i++) acc[i] += w * vf_load(v + j * v_row + i * MK_WIDTH);
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < vectors; i++) vf_store(out + i * MK_WIDTH, acc[i] * scale);
+}
+
+static void mk_combine_rows(
+  mk_int keys, mk_int d, const float *weights, float scale, const float *v, mk_int v_row, float *out) {
+  mk_int i = 0;
+  for (; i + 8 * MK_WIDTH <= d; i += 8 * MK_WIDTH) mk_combine_columns(8, keys, weights, scale, v + i, v_row, out + i);
+  for (; i + 4 * MK_WIDTH <= d; i += 4 * MK_WIDTH) mk_combine_columns(4, keys, weights, scale, v + i, v_row, out + i);
+  for (; i + MK_WIDTH <= d; i += MK_WIDTH) mk_combine_columns(1, keys, weights, scale, v + i, v_row, out + i);
+  if (i < d) {
+    vf acc = 0;
+    for (mk_int j = 0; j < keys; j++) acc += weights[j] * vf_load_part(v + j * v_row + i, d - i);
+    vf_store_part(out + i, d - i, acc * scale);
+  }
+}

@@ -1,0 +1,240 @@
+// Convolution, NCHW: y[channel, pixel] = w[channel, depth] columns[depth, pixel] per image and group, the columns being
+// made for a block of pixels at a time (depth = input channel, kernel row, kernel column). Depthwise ones are summed
+// directly.
+//
+// Packed weights, per group: blocks of at most 12 output channels, [depth / 16][channels][16]. Depthwise: as given.
+#include "kernels.h"
+
+enum { MK_PIXELS = 128 }; // pixels of one task; their columns stay in the second cache
+
+static int32_t mk_is_depthwise(const mk_conv_shape *s) {
+  return s->groups > 1 && s->groups == s->channels && s->out_channels == s->channels;
+}
+
+static mk_int mk_conv_depth(const mk_conv_shape *s) { return s->channels / s->groups * s->kernel_h * s->kernel_w; }
+
+size_t mk_conv_packed_bytes(const mk_conv_shape *s) {
+  mk_int depth = mk_conv_depth(s);
+  return (size_t)s->out_channels * (size_t)(mk_is_depthwise(s) ? depth : mk_round_up(depth, MK_CHUNK)) * sizeof(float);
+}
+
+void mk_conv_pack(const mk_conv_shape *s, const float *weights, void *packed) {
+  if (mk_is_depthwise(s)) {
+    memcpy(packed, weights, mk_conv_packed_bytes(s));
+    return;
+  }
+  mk_int depth = mk_conv_depth(s), chunks = mk_ceil_div(depth, MK_CHUNK), channels = s->out_channels / s->groups;
+  mk_int blocks = mk_ceil_div(channels, MK_BLOCK_ROWS);
+  for (mk_int g = 0; g < s->groups; g++) {
+    for (mk_int b = 0; b < blocks; b++) {
+      mk_int first = mk_part(channels, blocks, b), height = mk_part(channels, blocks, b + 1) - first;
+      float *block = (float *)packed + (g * channels + first) * chunks * MK_CHUNK;
+      memset(block, 0, (size_t)(height * chunks * MK_CHUNK) * sizeof(float));
+      for (mk_int r = 0; r < height; r++) {
+        const float *row = weights + (g * channels + first + r) * depth;
+        for (mk_int p = 0; p < depth; p++) {
+          block[p / MK_CHUNK * height * MK_CHUNK + r * MK_CHUNK + p % MK_CHUNK] = mk_load1(row + p);
+        }
+      }
+    }
+  }
+}
+
+typedef struct {
+  const mk_kernels *kernels;
+  const mk_conv_shape *s;
+  const float *x, *packed, *bias, *residual;
+  mk_activation activation;
+  float *y;
+  int32_t add_to_y;
+  float *scratch;
+  mk_int depth, depth_parts, pixels, pixel_parts, blocks, block_parts;
+} mk_conv_call;
+
+static void mk_plan_conv(mk_conv_call *c, const mk_pool *pool, const mk_conv_shape *s) {
+  c->s = s;
+  c->depth = mk_conv_depth(s);
+  c->depth_parts = mk_max(mk_ceil_div(c->depth, MK_MAX_DEPTH), 1);
+  c->pixels = s->out_height * s->out_width;
+  c->pixel_parts = mk_max(mk_ceil_div(c->pixels, MK_PIXELS), 1);
+  c->blocks = mk_max(mk_ceil_div(s->out_channels / s->groups, MK_BLOCK_ROWS), 1);
+  mk_int threads = mk_pool_threads(pool), tasks = s->batch * s->groups * c->pixel_parts;
+  // Sharing the output channels out as well makes the columns more than once, so only where tasks are short.
+  c->block_parts = threads > 1 && tasks < 2 * threads ? mk_min(c->blocks, mk_ceil_div(2 * threads, mk_max(tasks, 1))) : 1;
+}
+
+// Columns of one worker, and a row of pixels for making them.
+enum { MK_CONV_WORKER_FLOATS = MK_MAX_DEPTH * MK_PIXELS + MK_PIXELS + MK_PANEL };
+
+size_t mk_conv_scratch(const mk_pool *pool, const mk_conv_shape *s) {
+  if (mk_is_depthwise(s)) return 64;
+  return (size_t)MK_CONV_WORKER_FLOATS * (size_t)mk_pool_threads(pool) * sizeof(float) + 64;
+}
+
+// One row of columns: what kernel position (u, t) of `plane` sees at pixels first..<last.
+static void mk_make_column(
+  const mk_conv_call *c, const float *plane, mk_int u, mk_int t, mk_int first, mk_int last, float *out) {
+  const mk_conv_shape *s = c->s;
+  mk_int left = t * s->dilation_w - s->pad_left;
+  // Output columns j whose input column j * stride + left lies inside.
+  mk_int inside0 = left >= 0 ? 0 : mk_ceil_div(-left, s->stride_w);
+  mk_int inside1 = s->width > left ? mk_ceil_div(s->width - left, s->stride_w) : 0;
+  mk_int row = first / s->out_width, j = first % s->out_width;
+  for (mk_int pixel = first; pixel < last; row++, j = 0) {
+    mk_int end = mk_min(s->out_width, j + last - pixel);
+    mk_int in_row = row * s->stride_h - s->pad_top + u * s->dilation_h;
+    mk_int from = j, to = end;
+    if (in_row < 0 || in_row >= s->height) {
+      from = to = end;
+    } else {
+      from = mk_min(mk_max(j, inside0), end);
+      to = mk_max(mk_min(end, inside1), from);
+    }
+    float *o = out + (pixel - first) - j;
+    for (mk_int i = j; i < from; i++) o[i] = 0;
+    if (to > from) {
+      const float *x = plane + in_row * s->width + from * s->stride_w + left;
+      mk_int n = to - from;
+      if (s->stride_w == 1) {
+        for (mk_int i = 0; i < n; i++) o[from + i] = x[i];
+      } else if (s->stride_w == 2) {
+        c->kernels->every_second(n, x, o + from);
+      } else {
+        for (mk_int i = 0; i < n; i++) o[from + i] = x[i * s->stride_w];
+      }
+    }
+    for (mk_int i = to; i < end; i++) o[i] = 0;
+    pixel += end - j;
+  }
+}
+
+static void mk_make_columns(
+  const mk_conv_call *c, const float *x, mk_int depth0, mk_int depth, mk_int first, mk_int last, float *row, float *out) {
+  const mk_conv_shape *s = c->s;
+  mk_int kernel = s->kernel_h * s->kernel_w, n = last - first, whole = n / MK_PANEL * MK_PANEL;
+  int32_t direct = kernel == 1 && s->stride_h == 1 && s->stride_w == 1 && s->pad_top == 0 && s->pad_left == 0 &&
+    s->out_height == s->height && s->out_width == s->width;
+  mk_int channel = depth0 / kernel, u = depth0 % kernel / s->kernel_w, t = depth0 % s->kernel_w;
+  for (mk_int p = 0; p < depth; p++) {
+    const float *plane = x + channel * s->height * s->width, *from = row;
+    if (direct) {
+      from = plane + first;
+    } else {
+      mk_make_column(c, plane, u, t, first, last, row);
+    }
+    float *o = out + p * MK_PANEL;
+    for (mk_int i = 0; i < whole; i += MK_PANEL, o += depth * MK_PANEL) memcpy(o, from + i, MK_PANEL * sizeof(float));
+    if (whole < n) {
+      memcpy(o, from + whole, (size_t)(n - whole) * sizeof(float));
+      memset(o + n - whole, 0, (size_t)(MK_PANEL - n + whole) * sizeof(float));
+    }
+    if (++t == s->kernel_w) {
+      t = 0;
+      if (++u == s->kernel_h) u = 0, channel++;
+    }
+  }
+}
+
+static void mk_conv_task(void *context, mk_int task, int32_t worker) {
+  const mk_conv_call *c = context;
+  const mk_conv_shape *s = c->s;
+  const mk_kernels *kernels = c->kernels;
+  mk_int block_part = task % c->block_parts, pixel_part = task / c->block_parts % c->pixel_parts;
+  mk_int rest = task / c->block_parts / c->pixel_parts, group = rest % s->groups, image = rest / s->groups;
+  mk_int pixel0 = mk_part(c->pixels, c->pixel_parts, pixel_part);
+  mk_int pixels = mk_part(c->pixels, c->pixel_parts, pixel_part + 1) - pixel0;
+  mk_int in_channels = s->channels / s->groups, channels = s->out_channels / s->groups;
+  mk_int all_chunks = mk_ceil_div(c->depth, MK_CHUNK);
+  const float *x = c->x + (image * s->channels + group * in_channels) * s->height * s->width;
+  float *row = c->scratch + worker * (mk_int)MK_CONV_WORKER_FLOATS, *columns = row + MK_PIXELS + MK_PANEL;
+  mk_int block0 = mk_part(c->blocks, c->block_parts, block_part);
+  mk_int block1 = mk_part(c->blocks, c->block_parts, block_part + 1);
+  for (mk_int part = 0; part < c->depth_parts; part++) {
+    mk_int depth0 = mk_part(all_chunks, c->depth_parts, part) * MK_CHUNK;
+    mk_int depth = mk_min(mk_part(all_chunks, c->depth_parts, part + 1) * MK_CHUNK, c->depth) - depth0;
+    int32_t last = part == c->depth_parts - 1;
+    mk_make_columns(c, x, depth0, depth, pixel0, pixel0 + pixels, row, columns);
+    for (mk_int b = block0; b < block1; b++) {
+      mk_int first = mk_part(channels, c->blocks, b), height = mk_part(channels, c->blocks, b + 1) - first;
+      mk_int channel = group * channels + first;
+      mk_int at = (image * s->out_channels + channel) * c->pixels + pixel0;
+      for (mk_int j = 0; j < pixels;) {
+        mk_int width = mk_min(pixels - j, kernels->panels * MK_PANEL);
+        mk_tile t = {
+          .a = c->packed + channel * all_chunks * MK_CHUNK + depth0 * height,
+          .chunk_stride = height * MK_CHUNK,
+          .b = columns + j * depth,
+          .b_stride = MK_PANEL,
+          .b_panel = depth * MK_PANEL,
+          .k = depth,
+          .c = c->y + at + j,
+          .ldc = c->pixels,
+          .c_panel = MK_PANEL,
+          .columns = width,
+          .accumulate = c->add_to_y || part > 0,
+        };
+        if (last) {
+          if (c->bias) t.row_bias = c->bias + channel;
+          if (c->residual) t.residual = c->residual + at + j;
+          t.ldr = c->pixels;
+          t.relu = c->activation == MK_ACT_RELU;
+        }
+        mk_run_tiles(kernels, MK_PACKED, width > MK_PANEL ? 2 : 1, height, &t);
+        j += width;
+      }
+      if (last && c->activation > MK_ACT_RELU) {
+        kernels->activate(c->activation, height, pixels, c->y + at, c->pixels);
+      }
+    }
+  }
+}
+
+static void mk_depthwise_plane(void *context, mk_int task, int32_t worker) {
+  (void)worker;
+  const mk_conv_call *c = context;
+  const mk_conv_shape *s = c->s;
+  mk_int channel = task % s->channels;
+  const float *x = c->x + task * s->height * s->width, *w = c->packed + channel * s->kernel_h * s->kernel_w;
+  float bias = c->bias ? mk_load1(c->bias + channel) : 0;
+  for (mk_int i = 0; i < s->out_height; i++) {
+    mk_int at = task * c->pixels + i * s->out_width;
+    float *y = c->y + at;
+    if (c->add_to_y || c->residual) {
+      const float *r = c->add_to_y ? y : c->residual + at;
+      for (mk_int j = 0; j < s->out_width; j++) y[j] = r[j] + bias;
+    } else {
+      for (mk_int j = 0; j < s->out_width; j++) y[j] = bias;
+    }
+    for (mk_int u = 0; u < s->kernel_h; u++) {
+      mk_int row = i * s->stride_h - s->pad_top + u * s->dilation_h;
+      if (row < 0 || row >= s->height) continue;
+      for (mk_int t = 0; t < s->kernel_w; t++) {
+        mk_int left = t * s->dilation_w - s->pad_left;
+        mk_int from = left >= 0 ? 0 : mk_ceil_div(-left, s->stride_w);
+        mk_int to = s->width > left ? mk_min(mk_ceil_div(s->width - left, s->stride_w), s->out_width) : 0;
+        if (to <= from) continue;
+        const float *in = x + row * s->width + from * s->stride_w + left;
+        c->kernels->add_scaled(to - from, mk_load1(w + u * s->kernel_w + t), in, s->stride_w, y + from);
+      }
+    }
+    if (c->activation != MK_ACT_NONE) c->kernels->activate(c->activation, 1, s->out_width, y, s->out_width);
+  }
+}
+
+void mk_conv(
+  mk_pool *pool, const mk_conv_shape *shape, const float *x, const void *packed, const float *bias,
+  mk_activation activation, const float *residual, float *y, void *scratch) {
+  mk_conv_call c = {
+    .kernels = mk_current_kernels(), .x = x, .packed = packed, .bias = bias, .activation = activation, .y = y,
+    // Adding to what is there is the same as adding y at the end, and partial sums may then be kept in y.
+    .residual = residual == y ? NULL : residual, .add_to_y = residual && residual == y, .scratch = scratch};
+  mk_plan_conv(&c, pool, shape);
+  if (shape->batch <= 0 || shape->out_channels <= 0 || c.pixels <= 0) return;
+  mk_int products = shape->batch * shape->out_channels * c.pixels * c.depth;
+  mk_pool *chosen = mk_pool_for(pool, products, MK_PARALLEL_PRODUCTS);
+  if (mk_is_depthwise(shape)) {
+    mk_parallel(chosen, shape->batch * shape->channels, mk_depthwise_plane, &c);
+  } else {
+    mk_parallel(chosen, shape->batch * shape->groups * c.pixel_parts * c.block_parts, mk_conv_task, &c);
+  }
+}

@@ -1,0 +1,128 @@
+// The kernels that exist once per instruction set, and the table through which the rest of this target calls them.
+#pragma once
+#include "mue_kernels.h"
+
+#include <string.h>
+
+enum {
+  MK_PANEL = 16,     // columns of one packed panel of a right operand
+  MK_BLOCK_ROWS = 12, // rows of one packed block of a left operand
+  MK_CHUNK = 16,     // depth of one chunk inside such a block
+  MK_MAX_DEPTH = 384,
+  MK_MAX_RANK = 8,
+};
+
+// One register tile: c[rows, columns] = a[rows, k] b[k, columns], then (all optional) + c, + biases, + residual, relu.
+//
+// Left operand, three layouts, p / 16 being the chunk of depth p:
+//   packed:  a[p / 16 * chunk_stride + row * 16 + p % 16]
+//   strided: a[row * row_stride + p]
+//   column:  a[p * 16 + row]
+// Right operand: b[p * b_stride + column] for the first 16 columns and b[b_panel + p * b_stride + column - 16] for the
+// next; b_stride is 16 for the packed and strided layouts.
+typedef struct {
+  const float *a;
+  mk_int row_stride, chunk_stride;
+  const float *b;
+  mk_int b_stride, b_panel;
+  mk_int k;
+  float *c;
+  mk_int ldc;
+  mk_int c_panel; // from the first 16 columns of c to the next: 16 in a plain matrix
+  mk_int columns; // 1...16 * panels
+  const float *bias;     // per column
+  const float *row_bias; // per row
+  const float *residual;
+  mk_int ldr;
+  int32_t accumulate;
+  int32_t relu;
+} mk_tile;
+
+typedef void (*mk_tile_fn)(const mk_tile *tile);
+
+typedef enum { MK_PACKED, MK_STRIDED, MK_COLUMN, MK_LAYOUTS } mk_layout;
+
+typedef struct {
+  const char *name;
+  int32_t panels; // panels of the widest tile: 1 or 2
+  int32_t rows;   // rows of the highest tile, at most MK_BLOCK_ROWS
+  mk_int depth;   // depth of one block of a long product, at most MK_MAX_DEPTH
+  mk_tile_fn tiles[MK_LAYOUTS][2][MK_BLOCK_ROWS]; // [layout][panels - 1][rows - 1]
+
+  // In place over rows of n elements.
+  void (*activate)(mk_activation activation, mk_int rows, mk_int n, float *c, mk_int ldc);
+  // out[p * 16 + r] = scale * x[r * row_stride + p], zero for r >= rows (rows <= 16).
+  void (*transpose_panel)(
+    mk_int rows, mk_int n, const float *x, mk_int row_stride, float scale, float *out, int32_t add);
+  // Scores [keys][16 queries] to exp(score - max) in place; sums[16] receives their sums.
+  void (*softmax_panel)(mk_int keys, float *scores, float *sums);
+  // One query: dot products with keys, and the weighted sum of values.
+  void (*dot_rows)(mk_int keys, mk_int d, const float *q, float scale, const float *k, mk_int k_row, float *scores);
+  float (*softmax_row)(mk_int n, float *x); // x = exp(x - max), returns the sum; 0 when all are -inf
+  void (*combine_rows)(
+    mk_int keys, mk_int d, const float *weights, float scale, const float *v, mk_int v_row, float *out);
+
+  void (*layer_norm)(
+    mk_int n, const float *x, const float *residual, const float *gamma, const float *beta, float eps, float *sum,
+    float *y);
+  void (*rms_norm)(
+    mk_int n, const float *x, const float *residual, const float *gamma, float eps, float *sum, float *y);
+  void (*softmax)(mk_int n, const float *x, int32_t log, float *y);
+  float (*logsumexp)(mk_int n, const float *x);
+  float (*maximum)(mk_int n, const float *x); // ignores NaN; -inf when there is nothing else
+  void (*similarity)(mk_int n, const float *a, const float *b, double sums[3]); // a.b, a.a, b.b
+  double (*sum)(mk_int n, const float *x, int32_t square);
+  void (*extremes)(mk_int n, const float *x, float *low, float *high); // NaN when there is one
+
+  int32_t (*unary)(mk_unary_op op, mk_int n, const float *x, float *y); // 0: not vectorised
+  void (*affine)(mk_int n, const float *x, float a, float b, float *y);
+  // Operand strides are 0 or 1. 0: not vectorised.
+  int32_t (*binary)(
+    mk_binary_op op, mk_int n, const float *a, mk_int a_stride, const float *b, mk_int b_stride, float *y);
+
+  // y[i] = x[i * step] for step 2.
+  void (*every_second)(mk_int n, const float *x, float *y);
+  // y[j] += w * x[j * step], step 1 or 2.
+  void (*add_scaled)(mk_int n, float w, const float *x, mk_int step, float *y);
+
+  void (*f16_to_f32)(const uint16_t *x, mk_int n, float *y); // NULL: use the portable form
+  void (*f32_to_f16)(const float *x, mk_int n, uint16_t *y);
+} mk_kernels;
+
+extern const mk_kernels mk_kernels_portable;
+#if defined(__x86_64__)
+extern const mk_kernels mk_kernels_avx2;
+extern const mk_kernels mk_kernels_avx512;
+#endif
+
+// The kernels in use.
+const mk_kernels *mk_current_kernels(void);
+
+static inline mk_int mk_min(mk_int a, mk_int b) { return a < b ? a : b; }
+static inline mk_int mk_max(mk_int a, mk_int b) { return a > b ? a : b; }
+static inline mk_int mk_ceil_div(mk_int a, mk_int b) { return (a + b - 1) / b; }
+static inline mk_int mk_round_up(mk_int a, mk_int b) { return mk_ceil_div(a, b) * b; }
+
+// Part `index` of `parts` almost equal parts of 0..<count: starts at mk_part(count, parts, index).
+static inline mk_int mk_part(mk_int count, mk_int parts, mk_int index) {
+  mk_int base = count / parts, rest = count % parts;
+  return index * base + mk_min(index, rest);
+}
+
+// Runs the tiles that cover `rows` rows (any number) of one block; `tile` is the first of them. Rows of a and c follow
+// from the layout and ldc; row biases and residuals move along.
+void mk_run_tiles(const mk_kernels *kernels, mk_layout layout, int32_t panels, mk_int rows, const mk_tile *tile);
+
+// Products below this many multiply-adds are not worth waking a thread.
+enum { MK_PARALLEL_PRODUCTS = 100000, MK_PARALLEL_ELEMENTS = 16384 };
+
+static inline mk_pool *mk_pool_for(mk_pool *pool, mk_int work, mk_int threshold) {
+  return work < threshold ? NULL : pool;
+}
+
+// A float at any address.
+static inline float mk_load1(const float *p) {
+  float value;
+  memcpy(&value, p, sizeof value);
+  return value;
+}

@@ -1,0 +1,20 @@
+// The kernels for any processor that clang knows.
+#include "kernels.h"
+
+#define MK_ISA 0
+#define MK_NAME "portable"
+#define MK_TABLE mk_kernels_portable
+#define MK_WIDTH 4
+#define MK_TILE_ROWS 2
+#define MK_TILE_PANELS 1
+#define MK_DEPTH 384
+
+#include "vector.inc.h"
+
+#include "tile.inc.h"
+
+#include "rows.inc.h"
+
+#include "attention.inc.h"
+
+#include "table.inc.h"

@@ -1,0 +1,65 @@
+// The table of one instruction set: everything above, in the order of mk_kernels.
+
+#if MK_ISA != 0
+static void mk_f16_to_f32_rows(const uint16_t *x, mk_int n, float *y) {
+  mk_int i = 0;
+  for (; i + 8 <= n; i += 8) {
+    __m256 v = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(x + i)));
+    _mm256_storeu_ps(y + i, v);
+  }
+  if (i < n) {
+    uint16_t half[8] = {0};
+    float full[8];
+    __builtin_memcpy(half, x + i, (size_t)(n - i) * sizeof *x);
+    _mm256_storeu_ps(full, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)half)));
+    __builtin_memcpy(y + i, full, (size_t)(n - i) * sizeof *y);
+  }
+}
+
+static void mk_f32_to_f16_rows(const float *x, mk_int n, uint16_t *y) {
+  mk_int i = 0;
+  for (; i + 8 <= n; i += 8) {
+    __m128i v = _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT);
+    _mm_storeu_si128((__m128i *)(void *)(y + i), v);
+  }
+  if (i < n) {
+    uint16_t half[8];
+    float full[8] = {0};
+    __builtin_memcpy(full, x + i, (size_t)(n - i) * sizeof *x);
+    _mm_storeu_si128((__m128i *)(void *)half, _mm256_cvtps_ph(_mm256_loadu_ps(full), _MM_FROUND_TO_NEAREST_INT));
+    __builtin_memcpy(y + i, half, (size_t)(n - i) * sizeof *y);
+  }
+}
+#else
+#define mk_f16_to_f32_rows NULL
+#define mk_f32_to_f16_rows NULL
+#endif
+
+const mk_kernels MK_TABLE = {
+  .name = MK_NAME,
+  .panels = MK_TILE_PANELS,
+  .rows = MK_TILE_ROWS,
+  .depth = MK_DEPTH,
+  .tiles = {MK_TILE_TABLE(MK_PACKED), MK_TILE_TABLE(MK_STRIDED), MK_TILE_TABLE(MK_COLUMN)},
+  .activate = mk_activate,
+  .transpose_panel = mk_transpose_panel,
+  .softmax_panel = mk_softmax_panel,
+  .dot_rows = mk_dot_rows,
+  .softmax_row = mk_softmax_weights,
+  .combine_rows = mk_combine_rows,
+  .layer_norm = mk_layer_norm_row,
+  .rms_norm = mk_rms_norm_row,
+  .softmax = mk_softmax_row,
+  .logsumexp = mk_logsumexp_row,
+  .maximum = mk_maximum_row,
+  .similarity = mk_similarity_row,
+  .sum = mk_sum_row,
+  .extremes = mk_extremes_row,
+  .unary = mk_unary_rows,
+  .affine = mk_affine_rows,
+  .binary = mk_binary_rows,
+  .every_second = mk_every_second,
+  .add_scaled = mk_add_scaled,
+  .f16_to_f32 = mk_f16_to_f32_rows,
+  .f32_to_f16 = mk_f32_to_f16_rows,
+};

@@ -1,0 +1,17 @@
+import CMue
+
+/// A `mue_image *` and its lifetime.
+final class ImageHandle {
+  let pointer: OpaquePointer
+  let path: String
+
+  init(path: String) throws(CommandFailure) {
+    var image: OpaquePointer?
+    try check(mue_image_from_file(path, path.utf8.count, &image))
+    guard let image else { throw CommandFailure("mue_image_from_file returned neither an image nor an error") }
+    pointer = image
+    self.path = path
+  }
+
+  deinit { mue_image_free(pointer) }
+}

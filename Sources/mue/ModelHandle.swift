@@ -1,0 +1,27 @@
+import CMue
+
+/// A `mue_model *` and its lifetime.
+final class ModelHandle {
+  let pointer: OpaquePointer
+
+  init(path: String, threads: Int) throws(CommandFailure) {
+    var options = mue_model_options()
+    options.struct_size = MemoryLayout<mue_model_options>.size
+    guard let count = Int32(exactly: threads) else { throw CommandFailure("--threads \(threads) is too large") }
+    options.threads = count
+    var model: OpaquePointer?
+    try check(mue_model_open(path, path.utf8.count, &options, &model))
+    guard let model else { throw CommandFailure("mue_model_open returned neither a model nor an error") }
+    pointer = model
+  }
+
+  deinit { mue_model_free(pointer) }
+
+  /// What `mue inspect --json` prints.
+  func inspection() throws(CommandFailure) -> String {
+    var json: UnsafeMutablePointer<CChar>?
+    try check(mue_model_inspect(pointer, &json))
+    defer { mue_string_free(json) }
+    return text(json) ?? ""
+  }
+}
