@@ -60,8 +60,8 @@ let package = Package(
     .testTarget(name: "StreamsTests", dependencies: ["Streams", "Graph", "Tensor"], swiftSettings: strict),
     .testTarget(name: "ExitTests", dependencies: ["Exit", "Tensor"], swiftSettings: strict),
     .testTarget(name: "DecodeTests", dependencies: ["Decode", "Tensor"], swiftSettings: strict),
-    .testTarget(name: "VisionTests", dependencies: ["Vision", "Tensor"], swiftSettings: strict),
-    .testTarget(name: "TextTests", dependencies: ["Text", "Tensor"], swiftSettings: strict),
+    .testTarget(name: "VisionTests", dependencies: ["Vision", "JSON", "Tensor"], swiftSettings: strict),
+    .testTarget(name: "TextTests", dependencies: ["Text", "JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "CommandTests", dependencies: ["mue", "JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "EngineTests", dependencies: ["Engine", "Tensor"], swiftSettings: strict),
   ]

@@ -58,3 +58,7 @@ extension JSONObject: Equatable {
     a.count == b.count && a.allSatisfy { key, value in b[key] == value }
   }
 }
+
+extension JSONObject: ExpressibleByDictionaryLiteral {
+  public init(dictionaryLiteral elements: (String, JSONValue)...) { self.init(elements) }
+}
