@@ -22,7 +22,7 @@ struct RequestPreparation {
     case .encoded(let bytes):
       // Typed throws do not pass through withUnsafeBytes: carry the outcome out.
       let outcome: Result<RGBImage, MueError> = bytes.withUnsafeBytes { raw in
-        do {
+        do throws(MueError) {
           return .success(try ImageDecoder.decode(raw, file: nil, limits: limits))
         } catch {
           return .failure(error)
