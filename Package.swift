@@ -55,7 +55,7 @@ let package = Package(
     .testTarget(name: "TensorTests", dependencies: ["Tensor"], swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "ONNXFormatTests", dependencies: ["ONNXFormat", "Tensor", "COnnxCheck"], swiftSettings: strict),
-    .testTarget(name: "KernelsTests", dependencies: ["Kernels", "Tensor", "CKernels"], swiftSettings: strict),
+    .testTarget(name: "KernelsTests", dependencies: ["Kernels", "Tensor", "CKernels", "ONNXFormat"], swiftSettings: strict),
     .testTarget(name: "GraphTests", dependencies: ["Graph", "Kernels", "Tensor"], swiftSettings: strict),
     .testTarget(name: "StreamsTests", dependencies: ["Streams", "Graph", "Tensor"], swiftSettings: strict),
     .testTarget(name: "ExitTests", dependencies: ["Exit", "Tensor"], swiftSettings: strict),

@@ -84,12 +84,12 @@ struct AttributeFields {
       try within("floats", floats.count) { () throws(MueError) in
         try reader.forEachFixed32 { (bits) throws(MueError) in floats.append(Float(bitPattern: bits)) }
       }
-      presentKinds.insert(.floats)
+      if !floats.isEmpty { presentKinds.insert(.floats) }
     case 8:
       try within("ints", ints.count) { () throws(MueError) in
         try reader.forEachInt { (value) throws(MueError) in ints.append(value) }
       }
-      presentKinds.insert(.ints)
+      if !ints.isEmpty { presentKinds.insert(.ints) }
     case 9:
       strings.append(try within("strings", strings.count) { () throws(MueError) in try reader.message() })
       presentKinds.insert(.strings)
