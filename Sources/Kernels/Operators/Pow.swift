@@ -10,7 +10,7 @@ import Tensor
 extension Operator {
   /// Base to the exponent, broadcast; the exponent may have another type, the result has the base's.
   static let power = Operator(
-    "Pow", versions: 7...25,
+    "Pow", versions: 7...28,
     infer: { node throws(MueError) in
       let (base, exponent) = (try node.input(0), try node.input(1))
       return [TensorInfo(base.type, try Shape.broadcast(base.shape, exponent.shape))]

@@ -146,7 +146,8 @@ extension Operator {
       name,
       infer: { node throws(MueError) in
         let input = try node.input(0)
-        let given = node.opset >= axesInputSince
+        let given =
+          node.opset >= axesInputSince
           ? node.optional(1) == nil ? nil : try node.integers(1) : try node.attributes.ints("axes")
         let axes = try reducedAxes(given, input.shape.count, node.attributes)
         let keeps = try node.attributes.flag("keepdims", default: true)
