@@ -1,3 +1,6 @@
+// The functions have the names of include/mue.h.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+
 import CMue
 import Tensor
 

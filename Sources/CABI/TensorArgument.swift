@@ -63,7 +63,8 @@ extension Tensor {
       if stride < 0 { low = end } else { high = end }
     }
     let (_, leaves) = high.addingReportingOverflow(width)
-    guard low > 0, !leaves else {
+    // No processor hands out addresses beyond 57 bits.
+    guard low > 0, !leaves, high < 1 << 57 else {
       throw .argument("\(argument).strides", "\(argument).strides leave the address space")
     }
   }
