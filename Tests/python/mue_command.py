@@ -25,20 +25,20 @@ class MueCommand:
     def generate(self, bundle: Path, images: list[Path], prompts: list[str], *, exits: tuple[float, ...] | str = "off",
                  schedule: str = "constant", beams: int = 1, max_tokens: int = 0) -> list[dict]:
         """Reports with similarities, one per question, all answered in one batch."""
-        arguments = ["generate", bundle, "--json", "--similarities", "--exits", _text(exits), "--schedule", schedule,
+        arguments = ["generate", bundle, "--json", "--similarities", _setting(exits), "--schedule", schedule,
                      "--beams", beams, "--max-tokens", max_tokens, *_pairs(images, prompts)]
         return _reports(self.output(*arguments))
 
     def score(self, bundle: Path, images: list[Path], prompts: list[str], answers: list[str],
               exits: tuple[float, ...] | str = "off") -> list[dict]:
-        return _reports(self.output("score", bundle, "--json", "--similarities", "--exits", _text(exits), "--answers",
+        return _reports(self.output("score", bundle, "--json", "--similarities", _setting(exits), "--answers",
                                     ",".join(answers), *_pairs(images, prompts)))
 
     def forward(self, bundle: Path, pixel_values: np.ndarray, input_ids: np.ndarray, decoder_input_ids: np.ndarray,
                 exits: tuple[float, ...] | str = "off") -> tuple[np.ndarray, list[dict]]:
         """Logits [batch, decoder length, vocabulary] and a report per sample."""
         folder = Path(tempfile.mkdtemp(dir=self.work))
-        arguments = ["forward", bundle, "--output-dir", folder, "--similarities", "--exits", _text(exits)]
+        arguments = ["forward", bundle, "--output-dir", folder, "--similarities", _setting(exits)]
         inputs = {"pixel-values": pixel_values.astype(np.float32), "input-ids": input_ids.astype(np.int64),
                   "decoder-input-ids": decoder_input_ids.astype(np.int64)}
         for name, values in inputs.items():
@@ -61,8 +61,9 @@ class MueCommand:
         return json.loads(self.output("inspect", model, "--json"))
 
 
-def _text(exits: tuple[float, ...] | str) -> str:
-    return exits if isinstance(exits, str) else ",".join(map(repr, exits))
+def _setting(exits: tuple[float, ...] | str) -> str:
+    # One word, for a number may be negative.
+    return "--exits=" + (exits if isinstance(exits, str) else ",".join(map(repr, exits)))
 
 
 def _pairs(images: list[Path], prompts: list[str]) -> list[object]:
