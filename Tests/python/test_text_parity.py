@@ -23,7 +23,7 @@ def run_swift_tests(suite, samples):
     assert f"Suite {suite} passed" in output, output[-4000:]
 
 
-@pytest.mark.parametrize("lines", [int(os.environ.get("MUE_PARITY_LINES", "600"))])
+@pytest.mark.parametrize("lines", [int(os.environ.get("MUE_PARITY_LINES", "400"))])
 def test_same_as_tokenizers(tmp_path, lines):
     pytest.importorskip("tokenizers")
     script = pathlib.Path(__file__).with_name("make_text_samples.py")
