@@ -56,13 +56,14 @@ let package = Package(
     .testTarget(name: "JSONTests", dependencies: ["JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "ONNXFormatTests", dependencies: ["ONNXFormat", "Tensor", "COnnxCheck"], swiftSettings: strict),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels", "Tensor", "CKernels", "ONNXFormat"], swiftSettings: strict),
-    .testTarget(name: "GraphTests", dependencies: ["Graph", "Kernels", "Tensor"], swiftSettings: strict),
-    .testTarget(name: "StreamsTests", dependencies: ["Streams", "Graph", "Tensor"], swiftSettings: strict),
+    .testTarget(name: "GraphTests", dependencies: ["Graph", "Plan", "Kernels", "Tensor"], swiftSettings: strict),
+    .testTarget(name: "PlanTests", dependencies: ["Plan", "Tensor"], swiftSettings: strict),
+    .testTarget(name: "StreamsTests", dependencies: ["Streams", "Graph", "Kernels", "Tensor"], swiftSettings: strict),
     .testTarget(name: "ExitTests", dependencies: ["Exit", "Tensor"], swiftSettings: strict),
-    .testTarget(name: "DecodeTests", dependencies: ["Decode", "Tensor"], swiftSettings: strict),
+    .testTarget(name: "DecodeTests", dependencies: ["Decode", "Exit", "Tensor"], swiftSettings: strict),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "TextTests", dependencies: ["Text", "JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "CommandTests", dependencies: ["mue", "JSON", "Tensor"], swiftSettings: strict),
-    .testTarget(name: "EngineTests", dependencies: ["Engine", "Tensor"], swiftSettings: strict),
+    .testTarget(name: "EngineTests", dependencies: ["Engine", "JSON", "Exit", "Tensor"], swiftSettings: strict),
   ]
 )
