@@ -39,7 +39,8 @@ struct GraphBuilder {
     let output = graph.addValue("\(name)\(graph.values.count)")
     graph.append(
       Graph.Node(
-        name, name: "\(name)\(graph.nodes.count)", inputs: inputs, outputs: [output], attributes: Attributes(attributes)))
+        name, name: "\(name)\(graph.nodes.count)", inputs: inputs, outputs: [output], attributes: Attributes(attributes)
+      ))
     return output
   }
 
