@@ -45,29 +45,11 @@ public func mue_image_from_rgb(
   reporting { () throws(MueError) in
     let target = try outParameter(image, "image")
     guard let pixels else { throw .argument("pixels", "pixels is NULL") }
-    guard width > 0, height > 0 else { throw .argument("width", "width and height must be at least 1") }
-    let (row, rowOverflow) = width.multipliedReportingOverflow(by: 3)
-    let (size, sizeOverflow) = row.multipliedReportingOverflow(by: height)
-    guard !rowOverflow, !sizeOverflow, size <= 3 * EngineLimits().imagePixels else {
-      throw MueError(
-        .limitExceeded, "an image of this size has more than \(EngineLimits().imagePixels) pixels",
-        at: .init(argument: "width"))
-    }
-    let stride = stride == 0 ? row : stride
-    guard stride >= row, !stride.multipliedReportingOverflow(by: height).overflow else {
-      throw .argument("stride", "stride must be at least 3 * width and the rows must fit the address space")
-    }
-    try checkAllocation(size)
-    let packed = [UInt8](unsafeUninitializedCapacity: size) { buffer, initialized in
-      if var to = buffer.baseAddress {
-        for y in 0..<height {
-          UnsafeMutableRawPointer(to).copyMemory(from: pixels + y * stride, byteCount: row)
-          to += row
-        }
-      }
-      initialized = size
-    }
-    target.pointee = try ImageBox(.rgb(RGBImage(width: width, height: height, pixels: packed))).makeHandle()
+    let (row, overflow) = width.multipliedReportingOverflow(by: 3)
+    guard !overflow else { throw .argument("width", "an image cannot be that wide") }
+    // RGBImage checks sizes, stride and limits, and copies.
+    let copy = try RGBImage(width: width, height: height, rgb: pixels, rowStride: stride == 0 ? row : stride)
+    target.pointee = try ImageBox(.rgb(copy)).makeHandle()
   }
 }
 

@@ -101,6 +101,7 @@ struct AttributeFields {
       }
       if !ints.isEmpty { presentKinds.insert(.ints) }
     case 9:
+      try within("strings", strings.count) { () throws(MueError) in try decoder.countEntry(at: reader.fieldOffset) }
       strings.append(try within("strings", strings.count) { () throws(MueError) in try reader.message() })
       presentKinds.insert(.strings)
     case 10:
