@@ -21,9 +21,10 @@ let package = Package(
     .target(name: "CKernels", cSettings: cStrict, linkerSettings: [.linkedLibrary("m"), .linkedLibrary("pthread")]),
     .target(name: "Kernels", dependencies: ["Tensor", "CKernels"], swiftSettings: strict),
     .target(name: "Graph", dependencies: ["Tensor", "ONNXFormat", "Kernels"], swiftSettings: strict),
+    .target(name: "Plan", dependencies: ["Tensor", "CKernels", "Kernels", "Graph"], swiftSettings: strict),
     .target(name: "Streams", dependencies: ["Tensor", "Graph", "JSON"], swiftSettings: strict),
-    .target(name: "Exit", dependencies: ["Tensor", "Kernels", "JSON"], swiftSettings: strict),
-    .target(name: "Decode", dependencies: ["Tensor", "Kernels", "Graph", "Streams", "Exit"], swiftSettings: strict),
+    .target(name: "Exit", dependencies: ["Tensor", "CKernels", "JSON"], swiftSettings: strict),
+    .target(name: "Decode", dependencies: ["Tensor", "CKernels", "Kernels", "Graph", "Plan", "Streams", "Exit"], swiftSettings: strict),
     .target(
       name: "CCodecs", cSettings: cStrict,
       linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
@@ -32,7 +33,7 @@ let package = Package(
     .target(
       name: "Engine",
       dependencies: [
-        "Tensor", "JSON", "ONNXFormat", "CKernels", "Kernels", "Graph", "Streams", "Exit", "Decode", "Text", "Vision",
+        "Tensor", "JSON", "ONNXFormat", "CKernels", "Kernels", "Graph", "Plan", "Streams", "Exit", "Decode", "Text", "Vision",
       ],
       swiftSettings: strict),
     .systemLibrary(name: "CMue", path: "include"),

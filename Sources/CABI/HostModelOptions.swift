@@ -25,7 +25,7 @@ struct HostModelOptions {
     guard callback != nil else { return }
     try log(
       MUE_LOG_INFO,
-      "opened \(source): \(model.inputs.count) inputs, \(model.outputs.count) outputs, \(model.context.threads) threads"
+      "opened \(source): \(model.inputs.count) inputs, \(model.outputs.count) outputs, \(model.threads) threads"
     )
     for line in try model.inspect()["unsupported"]?.arrayValue ?? [] {
       try log(MUE_LOG_WARNING, line.stringValue ?? line.serialized())

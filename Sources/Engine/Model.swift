@@ -1,30 +1,104 @@
+import CKernels
+import Decode
+import Exit
+import Graph
 import JSON
 import Kernels
+import ONNXFormat
+import Streams
 import Tensor
+import Text
+import Vision
 
 /// A loaded model: immutable, shared by any number of sessions on any threads.
 public final class Model: Sendable {
-  public let context: ComputeContext
   public let options: ModelOptions
+  let context: ComputeContext
+  /// The graph as the file has it, for `Session.run`.
+  let graph: Graph
+  let bundle: Bundle?
+  /// nil when the graph is not a unified encoder-decoder.
+  let unified: UnifiedGraph?
+  let preprocessor: ImagePreprocessor?
+  let tasks: [TaskTemplate]
+  let calibratedExits: ExitThresholds?
+  let check = IncrementalCheck()
 
-  /// Opens a bundle directory, or a single ONNX file (then only `Session.run` works).
+  /// Opens a bundle directory, or a single ONNX file (then only `Session.run` and `forward` work).
   public static func open(path: String, options: ModelOptions = .init()) throws(MueError) -> Model {
-    throw MueError(.internal, "under construction")
+    guard Bundle.exists(path) else { throw MueError(.notFound, "no such file or folder", at: .init(file: path)) }
+    guard Bundle.isDirectory(path) else {
+      let model = try ONNXModel.open(path: path, limits: options.limits.onnx)
+      return try Model(model, file: path, bundle: nil, options: options)
+    }
+    let bundle = try Bundle(directory: path)
+    let model = try ONNXModel.open(path: bundle.modelPath, limits: options.limits.onnx)
+    return try Model(model, file: bundle.modelPath, bundle: bundle, options: options)
   }
 
-  /// A graph from the bytes of an ONNX file without external data (then only `Session.run` works).
+  /// A graph from the bytes of an ONNX file without external data.
   public static func parse(onnx bytes: Buffer, options: ModelOptions = .init()) throws(MueError) -> Model {
-    throw MueError(.internal, "under construction")
+    let model = try ONNXModel.parse(bytes, file: nil, externalDirectory: nil, limits: options.limits.onnx)
+    return try Model(model, file: nil, bundle: nil, options: options)
   }
 
-  init(context: ComputeContext, options: ModelOptions) {
-    self.context = context
+  private init(_ model: ONNXModel, file: String?, bundle: Bundle?, options: ModelOptions) throws(MueError) {
     self.options = options
+    self.bundle = bundle
+    context = try ComputeContext(threads: options.threads > 0 ? options.threads : Int(mk_processor_count()))
+    var graph = try GraphImporter.importGraph(
+      model, file: file, nesting: options.limits.nesting, nodeLimit: options.limits.nodes)
+    try graph.requireSupported()
+    try GraphOptimizer.simplify(&graph, context: context)
+    self.graph = graph
+    preprocessor = try bundle?.preprocessor.map { (json) throws(MueError) in
+      try ImagePreprocessor(json: json, file: (bundle?.directory ?? "") + "/preprocessor_config.json")
+    }
+    tasks = TaskTemplate.all(bundle?.mue)
+    let mueFile = (bundle?.directory ?? "") + "/mue.json"
+    calibratedExits = try CalibratedExits.read(bundle?.mue, file: mueFile)
+    unified = try UnifiedGraph(
+      graph, imageSize: Self.imageSize(bundle), configuration: bundle?.mue, context: context)
   }
 
-  public var inputs: [TensorDescription] { [] }
-  public var outputs: [TensorDescription] { [] }
+  /// Height and width of the images, as far as the configuration tells.
+  private static func imageSize(_ bundle: Bundle?) -> (height: Int, width: Int) {
+    let size = bundle?.preprocessor?["size"]
+    let square = size?.intValue ?? size?["shortest_edge"]?.intValue ?? bundle?.configuration?["image_size"]?.intValue
+    return (size?["height"]?.intValue ?? square ?? 224, size?["width"]?.intValue ?? square ?? 224)
+  }
 
-  /// What `mue inspect` prints: streams, layers, parameters, operators, exits; what is not supported and where.
-  public func inspect() throws(MueError) -> JSONValue { .null }
+  /// The graph's inputs, in the file's order.
+  public var inputs: [TensorDescription] { graph.inputs.map(TensorDescription.init) }
+  public var outputs: [TensorDescription] { graph.outputs.map(TensorDescription.init) }
+  public var threads: Int { context.threads }
+  /// True when the model has a decoder, a tokenizer and image preprocessing: then it generates and scores.
+  public var canGenerate: Bool { unified?.decoder != nil && bundle?.tokenizer != nil && preprocessor != nil }
+}
+
+extension TensorDescription {
+  init(_ port: Graph.Port) {
+    let dimensions = port.shape ?? []
+    self.init(
+      name: port.name, type: port.type ?? .float32,
+      shape: dimensions.map { dimension in
+        if case .fixed(let size) = dimension { return size }
+        return nil
+      },
+      dimensionNames: dimensions.map { dimension in
+        if case .symbolic(let name) = dimension { return name }
+        return ""
+      })
+  }
+}
+
+extension EngineLimits {
+  var onnx: ONNXLimits {
+    var limits = ONNXLimits()
+    limits.modelBytes = modelBytes
+    limits.nodes = nodes
+    limits.tensorElements = tensorElements
+    limits.nesting = nesting
+    return limits
+  }
 }

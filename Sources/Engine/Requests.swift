@@ -91,7 +91,7 @@ public struct RequestOptions: Sendable {
 public struct GenerateOptions: Sendable {
   public var request = RequestOptions()
   public var beams = 1
-  /// Most tokens to generate, the end token not counted; 0 takes generation_config.json.
+  /// Most tokens to generate, the end token included; 0 takes the task's or generation_config.json's.
   public var maxTokens = 0
 
   public init() {}

@@ -1,39 +1,33 @@
+import Decode
+import Plan
 import Tensor
 
 /// Runs requests on a model, one at a time: owns the plans, the arenas and the caches.
 public final class Session {
   public let model: Model
+  let runner: UnifiedRunner?
+  var graphPlans: [(key: [String], plan: Plan)] = []
 
   public init(model: Model) throws(MueError) {
     self.model = model
+    runner = model.unified.map { UnifiedRunner($0, check: model.check, context: model.context) }
   }
 
-  /// Answers each item in text, all items in one batch. The callback is called on the calling thread, for beams = 1.
-  public func generate(
-    _ items: [RequestItem], options: GenerateOptions = .init(),
-    onToken: ((StreamedToken) -> StreamDecision)? = nil
-  ) throws(MueError) -> [Generation] {
-    throw MueError(.internal, "under construction")
+  var preparation: RequestPreparation { RequestPreparation(model: model) }
+
+  func requireRunner() throws(MueError) -> UnifiedRunner {
+    guard let runner else {
+      throw MueError(
+        .unsupported, "this graph is not a unified encoder-decoder (pixel_values, input_ids, decoder_input_ids)",
+        at: .init(file: model.graph.file))
+    }
+    return runner
   }
 
-  /// Scores `answers` as continuations for each item, in one decoder pass per item.
-  public func score(
-    _ items: [RequestItem], answers: [String], options: RequestOptions = .init()
-  ) throws(MueError) -> [Scoring] {
-    throw MueError(.internal, "under construction")
-  }
-
-  /// One teacher-forced pass: pixel_values float32 [batch, 3, height, width], ids int64 [batch, length].
-  public func forward(
-    pixelValues: Tensor, inputIDs: Tensor, decoderInputIDs: Tensor, options: RequestOptions = .init()
-  ) throws(MueError) -> ForwardResult {
-    throw MueError(.internal, "under construction")
-  }
-
-  /// Runs the whole graph as it stands on named tensors, and returns the named outputs.
-  public func run(
-    _ inputs: [String: Tensor], outputs: [String]? = nil, cancellation: CancellationToken? = nil
-  ) throws(MueError) -> [String: Tensor] {
-    throw MueError(.internal, "under construction")
+  func requireItems(_ items: [RequestItem]) throws(MueError) {
+    guard !items.isEmpty else { throw MueError(.invalidArgument, "a request needs at least one item") }
+    guard items.count <= model.options.limits.batch else {
+      throw MueError(.limitExceeded, "\(items.count) items; at most \(model.options.limits.batch) are allowed")
+    }
   }
 }

@@ -32,6 +32,9 @@ void mk_parallel(mk_pool *pool, mk_int tasks, void (*fn)(void *ctx, mk_int task,
 /* Cores that this process may run on; at least 1. */
 int32_t mk_usable_cores(void);
 
+/* The processors this process may run on: its affinity mask, so containers' cpusets count too. At least 1. */
+int32_t mk_processor_count(void);
+
 /* A mutex on the heap. */
 typedef struct mk_lock mk_lock;
 mk_lock *mk_lock_create(void);

@@ -1,0 +1,63 @@
+import Graph
+import Kernels
+import Plan
+import Tensor
+
+/// Everything in the decoder that follows from the position alone, for the longest length: computed once, then cut
+/// into rows.
+struct PositionalValues {
+  private let tensors: [ValueID: Tensor]
+  private let axes: [ValueID: Int]
+
+  init(
+    _ unified: UnifiedGraph, _ decoder: DecoderPartition, shape: RequestShape, positions: Int, context: ComputeContext
+  ) throws(MueError) {
+    let wanted = decoder.positionalBiases.union(decoder.positionalAxes.keys)
+    axes = decoder.positionalAxes
+    let graph = unified.graph
+    let feeds = unified.inputFeeds(shape, positions: positions).mapValues(\.info)
+    let infos = try Specialization(
+      graph, nodes: graph.slice(to: wanted.sorted(), from: Set(feeds.keys)), feeds: feeds, kept: wanted,
+      context: context
+    ).infos
+    var tensors: [ValueID: Tensor] = [:]
+    for value in wanted {
+      guard let tensor = infos[value]?.constant else {
+        throw MueError(.internal, "'\(graph.values[value].name)' does not follow from sizes alone")
+      }
+      tensors[value] = tensor
+    }
+    self.tensors = tensors
+  }
+
+  func tensor(_ value: ValueID) -> Tensor? { tensors[value] }
+
+  /// Feeds for one position of every value that data nodes read; biases are left to the attention bindings.
+  func feeds(_ decoder: DecoderPartition) -> [ValueID: Feed] {
+    var feeds: [ValueID: Feed] = [:]
+    for value in decoder.positionalBiases {
+      if let tensor = tensors[value] { feeds[value] = .shape(tensor.type, tensor.shape) }
+    }
+    for (value, axis) in axes {
+      guard let tensor = tensors[value] else { continue }
+      var shape = tensor.shape
+      shape[axis] = 1
+      feeds[value] = .buffer(tensor.type, shape)
+    }
+    return feeds
+  }
+
+  /// Copies the rows of `position` into the feeds of `plan`.
+  func load(_ position: Int, into plan: Plan) throws(MueError) {
+    for (value, axis) in axes {
+      guard let tensor = tensors[value] else { continue }
+      let target = try plan.operand(value)
+      let inner = tensor.shape[(axis + 1)...].reduce(tensor.type.byteWidth, *)
+      let outer = tensor.shape[..<axis].reduce(1, *)
+      for index in 0..<outer {
+        (target.pointer + index * inner).copyMemory(
+          from: tensor.pointer + (index * tensor.shape[axis] + position) * inner, byteCount: inner)
+      }
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import Exit
+import Graph
+import Tensor
+
+/// Decodes by running the whole prefix again for every token: for graphs whose decoder cannot run one token at a time.
+///
+/// The newest position decides where its token leaves; earlier positions run as deep as it does.
+final class RecomputingDecoder: TokenDecoder {
+  private let unified: UnifiedGraph
+  private let decoder: DecoderPartition
+  private let runner: PrefixRunner
+  private let crosses: [CrossMemory]
+  private(set) var sampleOfRow: [Int]
+  private(set) var costs: [RowCost]
+  private var prefixes: [[Int]]
+  /// [rows, vocabulary] of the last step
+  private var logits: Tensor?
+
+  init(
+    _ unified: UnifiedGraph, _ decoder: DecoderPartition, runner: PrefixRunner, samples: [EncodedSample],
+    rowsPerSample: Int
+  ) {
+    self.unified = unified
+    self.decoder = decoder
+    self.runner = runner
+    crosses = samples.map { CrossMemory($0, layerCount: decoder.layers.count) }
+    sampleOfRow = samples.indices.flatMap { [Int](repeating: $0, count: rowsPerSample) }
+    prefixes = [[Int]](repeating: [], count: sampleOfRow.count)
+    costs = [RowCost](repeating: RowCost(), count: sampleOfRow.count)
+  }
+
+  var rows: Int { sampleOfRow.count }
+
+  func crossCost(sample: Int) -> (run: Int, full: Int) {
+    (crosses[sample].multiplyAdds, crosses[sample].multiplyAddsPerLayer * decoder.layers.count)
+  }
+
+  func step(tokens: [Int], threshold: Double, options: RunOptions) throws(MueError) -> DecodedStep {
+    var result = DecodedStep(exits: [Int](repeating: 0, count: rows))
+    if options.recordsSimilarities { result.similarities = [[Double]](repeating: [], count: rows) }
+    let watch = Stopwatch()
+    var headTime = 0.0
+    for row in 0..<rows {
+      prefixes[row].append(tokens[row])
+      var state = try runner.embed(prefixes[row], isCancelled: options.isCancelled)
+      let width = state.width
+      let last = (state.positions - 1) * width
+      let needsSimilarity = threshold < 1 || options.recordsSimilarities
+      let cross = crosses[sampleOfRow[row]]
+      var layerCost = 0
+      costs[row].run += runner.takeMultiplyAdds()
+      for layer in 1...decoder.layers.count {
+        let values = try cross.values(layer: layer, plans: runner.cross, isCancelled: options.isCancelled)
+        let similarity = try runner.run(layer, &state, encoderValues: values, isCancelled: options.isCancelled) {
+          (before, after) in
+          needsSimilarity ? StateSimilarity.between(before + last, after + last, count: width) : 0
+        }
+        layerCost = runner.takeMultiplyAdds()
+        costs[row].run += layerCost
+        result.exits[row] = layer
+        if options.recordsSimilarities { result.similarities?[row].append(similarity) }
+        if threshold < 1, similarity > threshold { break }
+      }
+      costs[row].full += layerCost * decoder.layers.count
+      let headWatch = Stopwatch()
+      let newest = try Tensor(.float32, [1, 1, width])
+      newest.pointer.copyMemory(
+        from: state.state.pointer + last * MemoryLayout<Float>.stride, byteCount: newest.byteCount)
+      let head = try runner.head(newest, output: unified.roles.logits.value, isCancelled: options.isCancelled)
+      if logits?.shape != [rows, head.count] { logits = try Tensor(.float32, [rows, head.count]) }
+      logits.map { $0.pointer + row * head.byteCount }?.copyMemory(from: head.pointer, byteCount: head.byteCount)
+      result.vocabulary = head.count
+      let headCost = runner.takeMultiplyAdds()
+      costs[row].run += headCost
+      costs[row].full += headCost
+      headTime += headWatch.milliseconds
+    }
+    result.headMilliseconds = headTime
+    result.layersMilliseconds = watch.milliseconds - headTime
+    result.logits = logits.map { UnsafePointer($0.pointer.assumingMemoryBound(to: Float.self)) }
+    return result
+  }
+
+  func reorder(parents: [Int]) throws(MueError) {
+    prefixes = parents.map { prefixes[$0] }
+    sampleOfRow = parents.map { sampleOfRow[$0] }
+  }
+}

@@ -1,0 +1,203 @@
+import Exit
+import Graph
+import Kernels
+import Plan
+import Streams
+import Tensor
+
+/// Runs the encoder's streams layer by layer until each saturates, then the bridge to the decoder.
+///
+/// Every sample runs in plans of batch 1: a sample's result cannot depend on its neighbours, and no padding is needed.
+final class EncoderRunner {
+  private let unified: UnifiedGraph
+  private let context: ComputeContext
+  // Streams have tens of layers, and requests a few shapes.
+  private let plans = PlanCache(capacity: 512)
+
+  init(_ unified: UnifiedGraph, context: ComputeContext) {
+    self.unified = unified
+    self.context = context
+  }
+
+  /// A stream of one sample on its way through the layers.
+  private struct Progress {
+    /// [1, rows, width]
+    var state: Tensor
+    var preludes: [ValueID: Tensor]
+    var layer = 0
+    var isDone = false
+    var similarities: [Double] = []
+    /// Rows that count for the similarity.
+    var counts: [Bool]
+  }
+
+  func encode(_ samples: [SampleInput], options: RunOptions) throws(MueError) -> [EncodedSample] {
+    var results = samples.map { EncodedSample(shape: $0.shape) }
+    var ends = [[ValueID: Tensor]](repeating: [:], count: samples.count)
+    for partition in unified.encoderStreams {
+      var progress: [Progress] = []
+      for (index, sample) in samples.enumerated() {
+        let watch = Stopwatch()
+        progress.append(try embed(partition, sample, &results[index], options))
+        results[index].stemMilliseconds += watch.milliseconds
+      }
+      try runLayers(partition, samples, &progress, &results, options)
+      for (index, stream) in progress.enumerated() {
+        ends[index][partition.stream.last] = stream.state
+        results[index].exits[partition.stream.kind] = stream.layer
+        if options.recordsSimilarities { results[index].similarities[partition.stream.kind] = stream.similarities }
+      }
+    }
+    for index in samples.indices { try bridge(samples[index], ends[index], &results[index], options) }
+    return results
+  }
+
+  /// Pixels or ids to v_0, and what the layers share.
+  private func embed(
+    _ partition: EncoderPartition, _ sample: SampleInput, _ result: inout EncodedSample, _ options: RunOptions
+  ) throws(MueError) -> Progress {
+    let inputs: Set<ValueID> = [unified.roles.pixelValues.value, unified.roles.inputIDs.value]
+    let shape = Self.shape(sample.shape, seenBy: partition.stream.kind)
+    let plan = try plans.plan([partition.stream.first, -1] + key(shape)) { () throws(MueError) in
+      try Plan(
+        unified.graph, outputs: [partition.stream.first] + partition.preludes,
+        feeds: unified.inputFeeds(shape, data: inputs), context: context)
+    }
+    try load(sample, into: plan, ids: partition.stream.kind != .image)
+    try plan.run(isCancelled: options.isCancelled)
+    result.multiplyAdds += plan.multiplyAdds
+    result.fullMultiplyAdds += plan.multiplyAdds
+    var preludes: [ValueID: Tensor] = [:]
+    for value in partition.preludes { preludes[value] = try plan.copy(of: value) }
+    let state = try plan.copy(of: partition.stream.first)
+    return Progress(state: state, preludes: preludes, counts: Self.counted(partition.stream.kind, sample, state))
+  }
+
+  private static func counted(_ kind: Stream.Kind, _ sample: SampleInput, _ state: Tensor) -> [Bool] {
+    let rows = state.shape.count == 3 ? state.shape[1] : 0
+    switch kind {
+    case .text where rows == sample.isToken.count: return sample.isToken
+    // Image first, then text.
+    case .joint where rows >= sample.isToken.count:
+      return [Bool](repeating: true, count: rows - sample.isToken.count) + sample.isToken
+    default: return [Bool](repeating: true, count: rows)
+    }
+  }
+
+  private func runLayers(
+    _ partition: EncoderPartition, _ samples: [SampleInput], _ progress: inout [Progress],
+    _ results: inout [EncodedSample], _ options: RunOptions
+  ) throws(MueError) {
+    let stream = partition.stream
+    let threshold = stream.kind == .text ? options.thresholds.text : options.thresholds.image
+    let needsSimilarity = threshold < 1 || options.recordsSimilarities
+    for layer in 1...stream.layerCount {
+      var joint = StateSimilarity()
+      var layerCost = 0
+      for index in samples.indices where !progress[index].isDone {
+        let watch = Stopwatch()
+        let plan = try layerPlan(partition, layer, samples[index].shape, progress[index])
+        try plan.load(stream.states[layer - 1], from: progress[index].state.pointer)
+        for (value, tensor) in progress[index].preludes { try plan.load(value, from: tensor.pointer) }
+        try plan.run(isCancelled: options.isCancelled)
+        let before = try floats(plan, stream.states[layer - 1])
+        let after = try floats(plan, stream.states[layer])
+        if needsSimilarity {
+          let similarity = similarity(before, after, progress[index], &joint, rule: options.rule)
+          progress[index].similarities.append(similarity)
+          if options.rule == .row, similarity > threshold { progress[index].isDone = true }
+        }
+        progress[index].state.pointer.copyMemory(from: after, byteCount: progress[index].state.byteCount)
+        progress[index].layer = layer
+        layerCost = plan.multiplyAdds
+        results[index].multiplyAdds += layerCost
+        results[index].fullMultiplyAdds += layerCost
+        results[index].layersMilliseconds += watch.milliseconds
+      }
+      if options.rule == .joint, needsSimilarity {
+        let similarity = joint.value()
+        for index in progress.indices {
+          progress[index].similarities[progress[index].similarities.count - 1] = similarity
+        }
+        if similarity > threshold {
+          for index in progress.indices { progress[index].isDone = true }
+        }
+      }
+      if progress.allSatisfy(\.isDone) { break }
+    }
+    for index in samples.indices {
+      // Layers of a stream are alike: what ran tells what the others would have cost.
+      let plan = try layerPlan(partition, 1, samples[index].shape, progress[index])
+      results[index].fullMultiplyAdds += plan.multiplyAdds * (stream.layerCount - progress[index].layer)
+    }
+  }
+
+  private func similarity(
+    _ before: UnsafePointer<Float>, _ after: UnsafePointer<Float>, _ progress: Progress,
+    _ joint: inout StateSimilarity, rule: ExitRule
+  ) -> Double {
+    let width = progress.state.shape.last ?? 0
+    if rule == .joint {
+      joint.append(before, after, width: width, counts: progress.counts)
+      return 0
+    }
+    if progress.counts.allSatisfy({ $0 }) {
+      return StateSimilarity.between(before, after, count: progress.state.count)
+    }
+    var counted = StateSimilarity()
+    counted.append(before, after, width: width, counts: progress.counts)
+    return counted.value()
+  }
+
+  private func layerPlan(
+    _ partition: EncoderPartition, _ layer: Int, _ shape: RequestShape, _ progress: Progress
+  ) throws(MueError) -> Plan {
+    let stream = partition.stream
+    let shape = Self.shape(shape, seenBy: stream.kind)
+    return try plans.plan([stream.first, layer] + key(shape)) { () throws(MueError) in
+      var feeds = unified.inputFeeds(shape)
+      feeds[stream.states[layer - 1]] = .buffer(progress.state.type, progress.state.shape)
+      for (value, tensor) in progress.preludes { feeds[value] = .buffer(tensor.type, tensor.shape) }
+      return try Plan(unified.graph, outputs: [stream.states[layer]], feeds: feeds, context: context)
+    }
+  }
+
+  /// From the streams' exit states to everything that several decoder layers share.
+  private func bridge(
+    _ sample: SampleInput, _ ends: [ValueID: Tensor], _ result: inout EncodedSample, _ options: RunOptions
+  ) throws(MueError) {
+    guard let values = unified.decoder?.bridge, !values.isEmpty else { return }
+    let watch = Stopwatch()
+    let inputs: Set<ValueID> = [unified.roles.pixelValues.value, unified.roles.inputIDs.value]
+    let plan = try plans.plan([-1, -1] + key(sample.shape)) { () throws(MueError) in
+      var feeds = unified.inputFeeds(sample.shape, data: inputs)
+      for (value, tensor) in ends { feeds[value] = .buffer(tensor.type, tensor.shape) }
+      return try Plan(unified.graph, outputs: values, feeds: feeds, context: context)
+    }
+    try load(sample, into: plan, ids: true)
+    for (value, tensor) in ends { try plan.load(value, from: tensor.pointer) }
+    try plan.run(isCancelled: options.isCancelled)
+    for value in values { result.bridge[value] = try plan.copy(of: value) }
+    result.multiplyAdds += plan.multiplyAdds
+    result.fullMultiplyAdds += plan.multiplyAdds
+    result.layersMilliseconds += watch.milliseconds
+  }
+
+  private func load(_ sample: SampleInput, into plan: Plan, ids: Bool) throws(MueError) {
+    try plan.load(unified.roles.pixelValues.value, from: sample.pixelValues.pointer)
+    if ids { try plan.load(ids: sample.inputIDs, into: unified.roles.inputIDs.value) }
+  }
+
+  /// The image stream does not see the prompt: prompts of all lengths share its plans.
+  private static func shape(_ shape: RequestShape, seenBy kind: Stream.Kind) -> RequestShape {
+    var shape = shape
+    if kind == .image { shape.text = 1 }
+    return shape
+  }
+
+  private func floats(_ plan: Plan, _ value: ValueID) throws(MueError) -> UnsafePointer<Float> {
+    UnsafePointer(try plan.operand(value).pointer.assumingMemoryBound(to: Float.self))
+  }
+
+  private func key(_ shape: RequestShape) -> [Int] { [shape.height, shape.width, shape.channels, shape.text] }
+}

@@ -1,0 +1,19 @@
+import Exit
+
+/// What encoder and decoder are told about a request.
+public struct RunOptions {
+  public var thresholds: ExitThresholds
+  public var rule: ExitRule
+  public var recordsSimilarities: Bool
+  public var isCancelled: () -> Bool
+
+  public init(
+    thresholds: ExitThresholds = .never, rule: ExitRule = .row, recordsSimilarities: Bool = false,
+    isCancelled: @escaping () -> Bool = { false }
+  ) {
+    self.thresholds = thresholds
+    self.rule = rule
+    self.recordsSimilarities = recordsSimilarities
+    self.isCancelled = isCancelled
+  }
+}

@@ -1,0 +1,27 @@
+extension Graph {
+  /// The nodes that `outputs` need, in graph order, when the values in `feeds` are given.
+  ///
+  /// - Complexity: O(nodes).
+  public func slice(to outputs: some Sequence<ValueID>, from feeds: Set<ValueID>) -> [Int] {
+    var isNeeded = [Bool](repeating: false, count: values.count)
+    for output in outputs where !feeds.contains(output) { isNeeded[output] = true }
+    var kept: [Int] = []
+    for index in nodes.indices.reversed() {
+      let node = nodes[index]
+      guard node.outputs.contains(where: { $0.map { isNeeded[$0] } ?? false }) else { continue }
+      kept.append(index)
+      for case let input? in node.inputs where !feeds.contains(input) { isNeeded[input] = true }
+    }
+    return kept.reversed()
+  }
+
+  /// For each value whether it depends on one of `sources` (which count themselves).
+  public func dependents(of sources: some Sequence<ValueID>) -> [Bool] {
+    var depends = [Bool](repeating: false, count: values.count)
+    for source in sources { depends[source] = true }
+    for node in nodes where node.inputs.contains(where: { $0.map { depends[$0] } ?? false }) {
+      for case let output? in node.outputs { depends[output] = true }
+    }
+    return depends
+  }
+}

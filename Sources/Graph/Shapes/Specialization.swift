@@ -1,0 +1,94 @@
+import Kernels
+import Tensor
+
+/// The graph (or a slice of it) for inputs of fixed shapes: every value's type and shape, and the elements of every
+/// value that follows from sizes alone.
+public struct Specialization {
+  /// Per value; nil for values outside the slice.
+  public private(set) var infos: [TensorInfo?]
+
+  /// Infers the nodes at `indices` of `graph`, which must be in graph order.
+  ///
+  /// - Parameters:
+  ///   - feeds: what is known of the values that the slice starts from. A feed with a constant counts as size-only.
+  ///   - kept: values whose elements, when size-only, stay available although only size-only nodes read them.
+  public init(
+    _ graph: Graph, nodes indices: [Int], feeds: [ValueID: TensorInfo], kept: Set<ValueID> = [],
+    context: ComputeContext
+  ) throws(MueError) {
+    infos = [TensorInfo?](repeating: nil, count: graph.values.count)
+    for (value, info) in feeds { infos[value] = info }
+    var pendingUses = [Int](repeating: 0, count: graph.values.count)
+    for index in indices {
+      for case let input? in graph.nodes[index].inputs { pendingUses[input] += 1 }
+    }
+    for index in indices {
+      let node = graph.nodes[index]
+      do {
+        try infer(node, graph: graph, context: context)
+      } catch {
+        throw error.located(graph.location(of: node))
+      }
+      let isData = node.outputs.contains { $0.map { infos[$0]?.constant == nil } ?? false }
+      for case let input? in node.inputs {
+        pendingUses[input] -= 1
+        // Elements that only size-only nodes read are let go as soon as possible: position biases are large.
+        if isData { pendingUses[input] = Int.min / 2 }
+        if pendingUses[input] == 0, feeds[input] == nil, !kept.contains(input) { infos[input]?.constant = nil }
+      }
+    }
+  }
+
+  private mutating func infer(_ node: Graph.Node, graph: Graph, context: ComputeContext) throws(MueError) {
+    guard let kernel = graph.kernel(of: node) else {
+      throw MueError(.unsupported, "operator \(node.operatorName) is not supported at opset \(graph.opset)")
+    }
+    var inputs: [TensorInfo?] = []
+    for input in node.inputs {
+      guard let input else {
+        inputs.append(nil)
+        continue
+      }
+      if infos[input] == nil, let constant = graph.values[input].constant { infos[input] = TensorInfo(constant) }
+      guard let info = infos[input] else {
+        throw MueError(.internal, "the shape of '\(graph.values[input].name)' is not known")
+      }
+      inputs.append(info)
+    }
+    if let shape = try Self.shapeConstant(node, inputs) {
+      if case let output?? = node.outputs.first { infos[output] = TensorInfo(shape) }
+      return
+    }
+    let isSizeOnly = inputs.allSatisfy { $0 == nil || $0?.constant != nil }
+    var results: [TensorInfo]
+    if isSizeOnly {
+      results = try OperatorTable.evaluate(
+        kernel, inputs: inputs.map { $0?.constant }, attributes: node.attributes, opset: graph.opset,
+        outputCount: node.outputs.count, context: context
+      ).map { TensorInfo($0) }
+    } else {
+      results = try kernel.infer(
+        Inference(
+          inputs: inputs, attributes: node.attributes, opset: graph.opset, outputCount: node.outputs.count))
+    }
+    guard results.count >= node.outputs.count else {
+      throw MueError(.invalidModel, "\(node.operatorName) has \(results.count) outputs, not \(node.outputs.count)")
+    }
+    for (output, info) in zip(node.outputs, results) {
+      if let output { infos[output] = info }
+    }
+  }
+
+  /// `Shape` and `Size` follow from the shape of their input, even when its elements are data.
+  private static func shapeConstant(_ node: Graph.Node, _ inputs: [TensorInfo?]) throws(MueError) -> Tensor? {
+    guard node.domain.isEmpty, node.operatorName == "Shape" || node.operatorName == "Size" else { return nil }
+    guard let shape = inputs.first??.shape else { throw MueError(.invalidModel, "input 0 is missing") }
+    if node.operatorName == "Size" { return try Tensor(.int64, [], [Int64(Shape.elementCount(shape))]) }
+    let rank = shape.count
+    func clamped(_ index: Int) -> Int { min(max(index < 0 ? index + rank : index, 0), rank) }
+    let start = clamped(try node.attributes.int("start", default: 0))
+    let end = clamped(try node.attributes.int("end", default: rank))
+    let dimensions = start < end ? shape[start..<end].map { Int64($0) } : []
+    return try Tensor(.int64, [dimensions.count], dimensions)
+  }
+}

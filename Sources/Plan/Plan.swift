@@ -1,0 +1,211 @@
+import CKernels
+import Graph
+import Kernels
+import Tensor
+
+/// A slice of a graph made ready to run for fixed shapes: buffers placed in one arena and a flat list of kernel calls.
+///
+/// Running allocates nothing. A plan belongs to one session.
+public final class Plan {
+  /// Makes the step of a node in place of its operator: how decoding puts its cache into attention.
+  public typealias Override = (Call) throws(MueError) -> Step
+
+  /// Multiply-adds of one run.
+  public private(set) var multiplyAdds = 0
+  public var arenaByteCount: Int { arena?.byteCount ?? 0 }
+  public var stepCount: Int { steps.count }
+
+  private var steps: [(step: Step, node: Int)] = []
+  private var operands: [ValueID: Operand] = [:]
+  private var arena: Buffer?
+  private var feedBuffers: [Buffer] = []
+  private let scratch = Scratch()
+  private let graph: Graph
+
+  /// - Parameters:
+  ///   - outputs: the values to compute; one may also be a feed or a constant.
+  ///   - feeds: what is given; the walk back from `outputs` stops there.
+  ///   - overrides: nodes (by index) whose step is made by the caller; their multiply-adds are the caller's too.
+  public init(
+    _ graph: Graph, outputs: [ValueID], feeds: [ValueID: Feed], overrides: [Int: Override] = [:],
+    context: ComputeContext
+  ) throws(MueError) {
+    self.graph = graph
+    let indices = graph.slice(to: outputs, from: Set(feeds.keys))
+    let specialization = try Specialization(
+      graph, nodes: indices, feeds: feeds.mapValues(\.info), kept: Set(outputs), context: context)
+    try bind(feeds)
+    let dataNodes = indices.filter { index in
+      graph.nodes[index].outputs.contains { $0.map { specialization.infos[$0]?.constant == nil } ?? false }
+    }
+    try place(dataNodes, outputs: outputs, infos: specialization.infos)
+    for index in dataNodes {
+      do {
+        try prepare(index, infos: specialization.infos, override: overrides[index], context: context)
+      } catch {
+        throw error.located(graph.location(of: graph.nodes[index]))
+      }
+    }
+    for output in outputs where operands[output] == nil {
+      guard let constant = specialization.infos[output]?.constant ?? graph.values[output].constant else {
+        throw MueError(.internal, "'\(graph.values[output].name)' was not planned")
+      }
+      operands[output] = Operand(constant.type, constant.shape, constant.pointer, constant: constant)
+    }
+  }
+
+  /// The memory of an output or of a feed.
+  public func operand(_ value: ValueID) throws(MueError) -> Operand {
+    guard let operand = operands[value] else {
+      throw MueError(.internal, "'\(graph.values[value].name)' is not part of this plan")
+    }
+    return operand
+  }
+
+  /// Copies elements into a feed that the plan owns.
+  public func load(_ value: ValueID, from source: UnsafeRawPointer) throws(MueError) {
+    let target = try operand(value)
+    target.pointer.copyMemory(from: source, byteCount: target.count * target.type.byteWidth)
+  }
+
+  /// An output's elements, copied out of the plan.
+  public func copy(of value: ValueID) throws(MueError) -> Tensor {
+    let source = try operand(value)
+    let tensor = try Tensor(source.type, source.shape)
+    tensor.pointer.copyMemory(from: source.pointer, byteCount: tensor.byteCount)
+    return tensor
+  }
+
+  /// Runs all steps; throws `.cancelled` between two of them once `isCancelled` says so.
+  public func run(isCancelled: () -> Bool = { false }) throws(MueError) {
+    for (step, node) in steps {
+      if isCancelled() { throw MueError(.cancelled, "the request was cancelled") }
+      do {
+        try step()
+      } catch {
+        throw error.located(graph.location(of: graph.nodes[node]))
+      }
+    }
+  }
+
+  private func bind(_ feeds: [ValueID: Feed]) throws(MueError) {
+    for (value, feed) in feeds {
+      switch feed {
+      case .buffer(let type, let shape):
+        let buffer = try Buffer(byteCount: Shape.byteCount(shape, type))
+        feedBuffers.append(buffer)
+        operands[value] = Operand(type, shape, buffer.base)
+      case .memory(let type, let shape, let pointer):
+        operands[value] = Operand(type, shape, pointer)
+      case .constant(let tensor):
+        operands[value] = Operand(tensor.type, tensor.shape, tensor.pointer, constant: tensor)
+      case .shape: break
+      }
+    }
+  }
+
+  /// Gives every value that the steps make its place. Views share the memory of what they view.
+  private func place(_ dataNodes: [Int], outputs: [ValueID], infos: [TensorInfo?]) throws(MueError) {
+    var roots: [ValueID: ValueID] = [:]
+    var first: [ValueID: Int] = [:]
+    var last: [ValueID: Int] = [:]
+    func root(_ value: ValueID) -> ValueID { roots[value] ?? value }
+    for (step, index) in dataNodes.enumerated() {
+      let node = graph.nodes[index]
+      for case let input? in node.inputs { last[root(input)] = step }
+      if graph.kernel(of: node)?.isView == true, case let input?? = node.inputs.first,
+        case let output?? = node.outputs.first
+      {
+        roots[output] = root(input)
+        continue
+      }
+      for case let output? in node.outputs {
+        first[output] = step
+        last[output] = step
+      }
+    }
+    for output in outputs { last[root(output)] = dataNodes.count }
+    let made = first.keys.sorted()
+    var requests: [MemoryPlanner.Request] = []
+    for value in made {
+      guard let info = infos[value], let start = first[value], let end = last[value] else {
+        throw MueError(.internal, "'\(graph.values[value].name)' has no shape")
+      }
+      requests.append(.init(byteCount: try Shape.byteCount(info.shape, info.type), lifetime: start...end))
+    }
+    let planner = try MemoryPlanner(requests)
+    let arena = try Buffer(byteCount: planner.byteCount)
+    self.arena = arena
+    for (value, offset) in zip(made, planner.offsets) {
+      guard let info = infos[value] else { continue }
+      operands[value] = Operand(info.type, info.shape, arena.base + offset)
+    }
+    for index in dataNodes {
+      // In graph order, so that a view of a view finds its source.
+      for case let output? in graph.nodes[index].outputs {
+        guard let source = roots[output], let info = infos[output] else { continue }
+        let memory: UnsafeMutableRawPointer
+        if let operand = operands[source] {
+          memory = operand.pointer
+        } else {
+          memory = try constantPointer(source, infos)
+        }
+        operands[output] = Operand(info.type, info.shape, memory)
+      }
+    }
+  }
+
+  private func constantPointer(_ value: ValueID, _ infos: [TensorInfo?]) throws(MueError) -> UnsafeMutableRawPointer {
+    guard let constant = infos[value]?.constant ?? graph.values[value].constant else {
+      throw MueError(.internal, "'\(graph.values[value].name)' has no memory")
+    }
+    return constant.pointer
+  }
+
+  private func prepare(
+    _ index: Int, infos: [TensorInfo?], override: Override?, context: ComputeContext
+  ) throws(MueError) {
+    let node = graph.nodes[index]
+    guard let kernel = graph.kernel(of: node) else {
+      throw MueError(.unsupported, "operator \(node.operatorName) is not supported at opset \(graph.opset)")
+    }
+    if kernel.isView { return }
+    var inputs: [Operand?] = []
+    for input in node.inputs {
+      guard let input else {
+        inputs.append(nil)
+        continue
+      }
+      if let operand = operands[input] {
+        inputs.append(operand)
+      } else if let constant = infos[input]?.constant ?? graph.values[input].constant {
+        let operand = Operand(constant.type, constant.shape, constant.pointer, constant: constant)
+        operands[input] = operand
+        inputs.append(operand)
+      } else if override != nil {
+        // An override may bring the elements itself.
+        inputs.append(nil)
+      } else {
+        throw MueError(.internal, "the elements of '\(graph.values[input].name)' are not given")
+      }
+    }
+    var outputs: [Operand] = []
+    for (position, output) in node.outputs.enumerated() {
+      guard let output, let operand = operands[output] else {
+        throw MueError(.unsupported, "output \(position) is omitted")
+      }
+      outputs.append(operand)
+    }
+    let call = Call(
+      inputs: inputs, outputs: outputs, attributes: node.attributes, opset: graph.opset, context: context,
+      scratch: scratch)
+    if let override {
+      steps.append((try override(call), index))
+      return
+    }
+    steps.append((try kernel.prepare(call), index))
+    let (sum, overflow) = multiplyAdds.addingReportingOverflow(
+      kernel.multiplyAdds(inputs.map { $0?.info }, outputs.map(\.info), node.attributes))
+    multiplyAdds = overflow ? Int.max : sum
+  }
+}
