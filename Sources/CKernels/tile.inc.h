@@ -1,5 +1,10 @@
 // Register tiles of a matrix product: MK_TILE_ROWS rows by MK_TILE_PANELS panels of 16 columns, all heights from 1.
 
+// Lines of a packed panel that are fetched ahead: what the processor's own prefetchers cannot do while additions fill
+// its window.
+#ifndef MK_AHEAD
+#define MK_AHEAD 32
+#endif
 enum { MK_VECTORS = MK_PANEL / MK_WIDTH }; // vectors of one panel
 
 // Adds a and b over depth 0..<k to the accumulators. `rows`, `panels`, `layout` are constants at each use.
@@ -33,6 +38,11 @@ MK_INLINE void mk_tile_multiply(
 #define MK_STEP(p, set)                                                                     \
   {                                                                                         \
     vf bv[2 * MK_VECTORS];                                                                  \
+    if (layout == MK_PACKED) {                                                              \
+      _Pragma("clang loop unroll(full)") for (int v = 0; v < panels; v++) {                 \
+        __builtin_prefetch(b + ((p) + MK_AHEAD) * MK_PANEL + v * b_panel, 0, 3);            \
+      }                                                                                     \
+    }                                                                                       \
     _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                  \
       bv[v] = vf_load(b + (p) * b_stride + (v / MK_VECTORS) * b_panel + v % MK_VECTORS * MK_WIDTH); \
     }                                                                                       \

@@ -20,11 +20,21 @@ struct AttributeFields {
     case types = 14
   }
 
+  /// Kinds as a set of bits: an attribute is read for every other node, and a `Set` would allocate each time.
+  private struct Kinds {
+    private var bits: UInt16 = 0
+
+    var isEmpty: Bool { bits == 0 }
+    var only: Kind? { bits.nonzeroBitCount == 1 ? Kind(rawValue: bits.trailingZeroBitCount) : nil }
+    func contains(_ kind: Kind) -> Bool { bits & 1 << UInt16(kind.rawValue) != 0 }
+    mutating func insert(_ kind: Kind) { bits |= 1 << UInt16(kind.rawValue) }
+  }
+
   private let graphDepth: Int
   private(set) var name = ""
   private var declaredKind: Int?
   /// Kinds whose fields the message holds.
-  private var presentKinds: Set<Kind> = []
+  private var presentKinds = Kinds()
   private var int = 0
   private var float: Float = 0
   private var string: WireReader?
@@ -91,6 +101,7 @@ struct AttributeFields {
       }
       if !ints.isEmpty { presentKinds.insert(.ints) }
     case 9:
+      try within("strings", strings.count) { () throws(MueError) in try decoder.countEntry(at: reader.fieldOffset) }
       strings.append(try within("strings", strings.count) { () throws(MueError) in try reader.message() })
       presentKinds.insert(.strings)
     case 10:
@@ -134,7 +145,7 @@ struct AttributeFields {
       }
       kind = declared
     } else {
-      guard let only = presentKinds.first, presentKinds.count == 1 else {
+      guard let only = presentKinds.only else {
         throw invalid("attribute '\(name)' has no type", "type")
       }
       kind = only

@@ -21,6 +21,7 @@ struct GraphFields {
         .limitExceeded, "graphs are nested deeper than \(decoder.limits.nesting)",
         at: .init(byteOffset: message.position))
     }
+    try decoder.countEntry(at: message.position)
     var reader = message
     while try reader.next() {
       switch reader.number {

@@ -7,11 +7,15 @@ final class ModelDecoder {
   var externalFiles: ExternalFiles?
   private var nodeCount = 0
   private var tensorCount = 0
+  private var entryCount = 0
+  private let entryLimit: Int
 
   init(bytes: Buffer, limits: ONNXLimits, externalFiles: ExternalFiles?) {
     self.bytes = bytes
     self.limits = limits
     self.externalFiles = externalFiles
+    let (limit, overflow) = max(limits.nodes, 4096).multipliedReportingOverflow(by: ONNXLimits.entriesPerNode)
+    self.entryLimit = overflow ? .max : limit
   }
 
   func countNode(at offset: Int) throws(MueError) {
@@ -28,8 +32,17 @@ final class ModelDecoder {
     }
   }
 
+  /// Counts what takes memory of its own but a byte or two in the file: names, strings, graphs and key-value pairs.
+  func countEntry(at offset: Int) throws(MueError) {
+    entryCount += 1
+    guard entryCount <= entryLimit else {
+      throw MueError(.limitExceeded, "more than \(entryLimit) names and strings", at: .init(byteOffset: offset))
+    }
+  }
+
   func string(_ reader: inout WireReader) throws(MueError) -> String {
-    try reader.string(limit: limits.stringBytes)
+    try countEntry(at: reader.fieldOffset)
+    return try reader.string(limit: limits.stringBytes)
   }
 
   /// An operator set's domain: ONNX's own has two spellings.
@@ -40,6 +53,7 @@ final class ModelDecoder {
 
   /// A `StringStringEntryProto`.
   func entry(_ message: WireReader) throws(MueError) -> (key: String, value: String) {
+    try countEntry(at: message.position)
     var reader = message
     var key = ""
     var value = ""

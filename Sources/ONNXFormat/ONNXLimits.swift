@@ -16,5 +16,8 @@ public struct ONNXLimits: Sendable {
   /// The most dimensions that a tensor or a declared shape may have, as in NumPy.
   public static let maximumRank = 64
 
+  /// Names, strings and graphs that the model may have for each node that `nodes` allows (counted as 4096 at least).
+  public static let entriesPerNode = 16
+
   public init() {}
 }

@@ -29,7 +29,7 @@ struct Pieces {
   }
 
   /// Visits the pieces in order.
-  func forEach<Failure: Error>(
+  func visit<Failure: Error>(
     _ body: (UnsafeBufferPointer<UInt8>) throws(Failure) -> Void
   ) throws(Failure) {
     let result = bytes.withUnsafeBufferPointer { view in

@@ -39,7 +39,7 @@ indirect enum PreTokenizer: Sendable {
     case .sequence(let steps): return steps.reduce(input) { $1.split($0) }
     case .split(let pattern, let behavior, let isInverted):
       var output = Pieces()
-      input.forEach { piece in
+      input.visit { piece in
         for range in behavior.pieces(of: Self.parts(of: piece, by: pattern, inverted: isInverted)) {
           output.append(piece[range])
         }
@@ -47,7 +47,7 @@ indirect enum PreTokenizer: Sendable {
       return output
     case .byteLevel(let addsPrefixSpace, let usesPattern):
       var output = Pieces()
-      input.forEach { piece in
+      input.visit { piece in
         if addsPrefixSpace, piece.first != UInt8(ascii: " ") {
           ([UInt8(ascii: " ")] + piece).withUnsafeBufferPointer {
             Self.appendByteLevel($0, usesPattern: usesPattern, to: &output)

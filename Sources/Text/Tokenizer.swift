@@ -84,7 +84,7 @@ public final class Tokenizer: Sendable {
       case .token(let id): ids.append(id)
       case .text(let text):
         let whole = Pieces(whole: text)
-        (preTokenizer?.split(whole) ?? whole).forEach { model.encode($0, into: &ids) }
+        (preTokenizer?.split(whole) ?? whole).visit { model.encode($0, into: &ids) }
       }
     }
     guard let postProcessor else { return ids }

@@ -79,6 +79,26 @@ import Testing
       field: "graph.node[0]" + String(repeating: ".attribute[0].g.node[0]", count: 2) + ".attribute[0].g")
   }
 
+  /// Messages of two bytes that each take memory: one more than 16 for each of 4096 nodes.
+  @Test(arguments: [9, 11]) func emptyMessages(field: Int) throws {
+    func bytes(_ count: Int) -> [UInt8] {
+      TinyModel(node: { node in
+        node.message(5) { attribute in
+          attribute.string(1, "many")
+          attribute.raw((0..<count).flatMap { _ in [UInt8(field << 3 | 2), 0] })
+        }
+      }).bytes
+    }
+    var limits = ONNXLimits()
+    limits.nodes = 1
+    // Taken before: the tensor's and the graph's name, the main graph, three names of the node, one of the attribute.
+    let room = 16 * 4096 - 7
+    _ = try parse(bytes(room), limits: limits)
+    let error = try failure { _ = try parse(bytes(16 * 4096 + 1), limits: limits) }
+    #expect(error.code == .limitExceeded)
+    #expect(error.location.field?.hasPrefix("graph.node[0].attribute[0].\(field == 9 ? "strings" : "graphs")[") == true)
+  }
+
   @Test func deepNestingEndsInAnError() throws {
     let bytes = TinyModel(node: { Self.nested(&$0, depth: 400) }).bytes
     #expect(try failure { _ = try parse(bytes) }.code == .limitExceeded)

@@ -1,1 +1,0 @@
-#include "mue_codecs.h"

@@ -1,0 +1,154 @@
+import CKernels
+import Foundation
+import Testing
+
+extension CKernels {
+  private static func shape(
+    batch: Int = 1, _ channels: Int, _ height: Int, _ width: Int, to out: Int, kernel: (Int, Int), stride: (Int, Int) = (1, 1),
+    dilation: (Int, Int) = (1, 1), pads: (top: Int, left: Int, bottom: Int, right: Int) = (0, 0, 0, 0), groups: Int = 1
+  ) -> mk_conv_shape? {
+    let h = height + pads.top + pads.bottom - dilation.0 * (kernel.0 - 1) - 1
+    let w = width + pads.left + pads.right - dilation.1 * (kernel.1 - 1) - 1
+    guard h >= 0, w >= 0 else { return nil }
+    return mk_conv_shape(
+      batch: batch, channels: channels, height: height, width: width, out_channels: out, out_height: h / stride.0 + 1,
+      out_width: w / stride.1 + 1, kernel_h: kernel.0, kernel_w: kernel.1, stride_h: stride.0, stride_w: stride.1,
+      dilation_h: dilation.0, dilation_w: dilation.1, pad_top: pads.top, pad_left: pads.left, groups: groups)
+  }
+
+  /// The input elements under kernel position (u, t) of output (i, j), nil in the padding.
+  private static func element(_ s: mk_conv_shape, _ i: Int, _ j: Int, _ u: Int, _ t: Int) -> Int? {
+    let y = i * s.stride_h - s.pad_top + u * s.dilation_h
+    let x = j * s.stride_w - s.pad_left + t * s.dilation_w
+    return y < 0 || y >= s.height || x < 0 || x >= s.width ? nil : y * s.width + x
+  }
+
+  private func check(
+    _ isa: Int32, _ shape: mk_conv_shape, activation: mk_activation, withBias: Bool, residual kind: Int,
+    pool: OpaquePointer?, seed: UInt64
+  ) {
+    var s = shape
+    var randoms = Randoms(seed)
+    let inGroup = s.channels / s.groups
+    let outGroup = s.out_channels / s.groups
+    let plane = s.height * s.width
+    let kernel = s.kernel_h * s.kernel_w
+    let x = randoms.floats(s.batch * s.channels * plane)
+    let w = randoms.floats(s.out_channels * inGroup * kernel)
+    let bias = withBias ? randoms.floats(s.out_channels) : nil
+    let count = s.batch * s.out_channels * s.out_height * s.out_width
+    let y = randoms.floats(count)
+    let before = y.copy()
+    let residual = kind == 1 ? randoms.floats(count) : kind == 2 ? y : nil
+    let packed = Bytes(mk_conv_packed_bytes(&s))
+    mk_conv_pack(&s, w.p, packed.base)
+    let scratch = Bytes(mk_conv_scratch(pool, &s))
+    mk_conv(pool, &s, x.p, packed.base, bias?.p, activation, residual?.p, y.p, scratch.base)
+    var worst = 0.0
+    var at = 0
+    for b in 0..<s.batch {
+      for o in 0..<s.out_channels {
+        for i in 0..<s.out_height {
+          for j in 0..<s.out_width {
+            var sum = Double(bias?[o] ?? 0) + Double(kind == 1 ? residual?[at] ?? 0 : kind == 2 ? before[at] : 0)
+            var magnitude = abs(sum) + 2
+            for u in 0..<s.kernel_h {
+              for t in 0..<s.kernel_w {
+                guard let e = Self.element(s, i, j, u, t) else { continue }
+                for c in 0..<inGroup {
+                  let product =
+                    Double(x[(b * s.channels + o / outGroup * inGroup + c) * plane + e])
+                    * Double(w[(o * inGroup + c) * kernel + u * s.kernel_w + t])
+                  sum += product
+                  magnitude += abs(product)
+                }
+              }
+            }
+            let bound = 1.13 * productBound(inGroup * kernel, magnitude) + 5e-7 * magnitude
+            let error = abs(Double(y[at]) - Self.activated(activation, sum))
+            worst = error <= bound ? max(worst, error / bound) : .infinity
+            at += 1
+          }
+        }
+      }
+    }
+    #expect(worst <= 1, "isa \(isa) \(s) activation \(activation) residual \(kind)")
+    #expect(y.intact && packed.intact && scratch.intact)
+  }
+
+  @Test(arguments: instructionSets)
+  func convolution(isa: Int32) {
+    let pool = mk_pool_create(3)
+    defer { mk_pool_destroy(pool) }
+    Self.with(isa) {
+      for round in 0..<120 {
+        var randoms = Randoms(UInt64(round) + 33)
+        let groups = round % 4 == 0 ? randoms.int(2...4) : 1
+        let depthwise = round % 6 == 5
+        let channels = depthwise ? randoms.int(2...6) : groups * randoms.int(1...6)
+        let out = depthwise ? channels : groups * randoms.int(1...(round % 3 == 0 ? 30 : 9))
+        let kernel = round % 5 == 0 ? (1, 1) : (randoms.int(1...4), randoms.int(1...4))
+        let strided = round % 5 == 0 && round % 2 == 0
+        let shape = Self.shape(
+          batch: randoms.int(1...2), channels, randoms.int(1...20), randoms.int(1...40), to: out, kernel: kernel,
+          stride: strided ? (1, 1) : (randoms.int(1...3), randoms.int(1...3)),
+          dilation: round % 7 == 0 ? (randoms.int(1...3), randoms.int(1...3)) : (1, 1),
+          pads: strided ? (0, 0, 0, 0) : (randoms.int(0...3), randoms.int(0...3), randoms.int(0...3), randoms.int(0...3)),
+          groups: depthwise ? channels : groups)
+        guard let shape else { continue }
+        check(
+          isa, shape, activation: Self.activations[round % 7], withBias: round % 2 == 0, residual: round % 3,
+          pool: round % 4 < 2 ? pool : nil, seed: UInt64(round))
+      }
+      // Depth in two blocks, with the residual in the output; the stem and the maps of a residual network, thinner.
+      if let deep = Self.shape(45, 9, 9, to: 14, kernel: (3, 3), pads: (1, 1, 1, 1)) {
+        check(isa, deep, activation: MK_ACT_RELU, withBias: true, residual: 2, pool: nil, seed: 1)
+        check(isa, deep, activation: MK_ACT_RELU, withBias: true, residual: 1, pool: pool, seed: 2)
+      }
+      if let stem = Self.shape(3, 40, 40, to: 16, kernel: (7, 7), stride: (2, 2), pads: (3, 3, 3, 3)) {
+        check(isa, stem, activation: MK_ACT_RELU, withBias: true, residual: 0, pool: pool, seed: 3)
+      }
+      if let small = Self.shape(70, 7, 7, to: 33, kernel: (1, 1)) {
+        check(isa, small, activation: MK_ACT_NONE, withBias: true, residual: 1, pool: pool, seed: 4)
+      }
+      if let depthwise = Self.shape(5, 30, 61, to: 5, kernel: (3, 3), stride: (2, 2), pads: (0, 0, 1, 1), groups: 5) {
+        check(isa, depthwise, activation: MK_ACT_SILU, withBias: true, residual: 0, pool: pool, seed: 5)
+      }
+    }
+  }
+
+  @Test func pooling() {
+    for round in 0..<80 {
+      var randoms = Randoms(UInt64(round))
+      let channels = randoms.int(1...3)
+      let shape = Self.shape(
+        batch: 2, channels, randoms.int(1...15), randoms.int(1...15), to: channels,
+        kernel: (randoms.int(1...4), randoms.int(1...4)), stride: (randoms.int(1...3), randoms.int(1...3)),
+        dilation: (randoms.int(1...2), randoms.int(1...2)), pads: (randoms.int(0...2), randoms.int(0...2), 1, 2))
+      guard var s = shape else { continue }
+      let plane = s.height * s.width
+      let x = randoms.floats(2 * channels * plane)
+      let count = 2 * channels * s.out_height * s.out_width
+      let (top, mean, all) = (Floats(count), Floats(count), Floats(count))
+      mk_max_pool(nil, &s, x.p, top.p)
+      mk_average_pool(nil, &s, 0, x.p, mean.p)
+      mk_average_pool(nil, &s, 1, x.p, all.p)
+      var at = 0
+      for p in 0..<2 * channels {
+        for i in 0..<s.out_height {
+          for j in 0..<s.out_width {
+            let seen = (0..<s.kernel_h).flatMap { u in
+              (0..<s.kernel_w).compactMap { t in Self.element(s, i, j, u, t).map { Double(x[p * plane + $0]) } }
+            }
+            let sum = seen.reduce(0, +)
+            #expect(Double(top[at]) == seen.max() ?? -.infinity)
+            #expect(abs(Double(mean[at]) - (seen.isEmpty ? 0 : sum / Double(seen.count))) < 1e-6)
+            #expect(abs(Double(all[at]) - sum / Double(s.kernel_h * s.kernel_w)) < 1e-6)
+            at += 1
+          }
+        }
+      }
+      #expect(top.intact && mean.intact && all.intact)
+    }
+  }
+}
