@@ -46,28 +46,24 @@ public func mue_image_from_rgb(
     let target = try outParameter(image, "image")
     guard let pixels else { throw .argument("pixels", "pixels is NULL") }
     guard width > 0, height > 0 else { throw .argument("width", "width and height must be at least 1") }
-    let (row, rowOverflow) = width.multipliedReportingOverflow(by: 3)
-    let (size, sizeOverflow) = row.multipliedReportingOverflow(by: height)
-    guard !rowOverflow, !sizeOverflow, size <= 3 * EngineLimits().imagePixels else {
-      throw MueError(
-        .limitExceeded, "an image of this size has more than \(EngineLimits().imagePixels) pixels",
-        at: .init(argument: "width"))
+    let (row, overflow) = width.multipliedReportingOverflow(by: 3)
+    guard !overflow, !row.multipliedReportingOverflow(by: height).overflow else {
+      throw MueError(.limitExceeded, "no image is that large", at: .init(argument: "width"))
     }
     let stride = stride == 0 ? row : stride
     guard stride >= row, !stride.multipliedReportingOverflow(by: height).overflow else {
       throw .argument("stride", "stride must be at least 3 * width and the rows must fit the address space")
     }
-    try checkAllocation(size)
-    let packed = [UInt8](unsafeUninitializedCapacity: size) { buffer, initialized in
-      if var to = buffer.baseAddress {
-        for y in 0..<height {
-          UnsafeMutableRawPointer(to).copyMemory(from: pixels + y * stride, byteCount: row)
-          to += row
-        }
-      }
-      initialized = size
+    // The model's own limit may be lower; requests look at it.
+    var limits = ImageLimits()
+    limits.pixels = EngineLimits().imagePixels
+    let copy: RGBImage
+    do throws(MueError) {
+      copy = try RGBImage(width: width, height: height, rgb: pixels, rowStride: stride, limits: limits)
+    } catch {
+      throw error.located(.init(argument: "width"))
     }
-    target.pointee = try ImageBox(.rgb(RGBImage(width: width, height: height, pixels: packed))).makeHandle()
+    target.pointee = try ImageBox(.rgb(copy)).makeHandle()
   }
 }
 
