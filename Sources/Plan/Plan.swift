@@ -35,9 +35,7 @@ public final class Plan {
     let specialization = try Specialization(
       graph, nodes: indices, feeds: feeds.mapValues(\.info), kept: Set(outputs), context: context)
     try bind(feeds)
-    let dataNodes = indices.filter { index in
-      graph.nodes[index].outputs.contains { $0.map { specialization.infos[$0]?.constant == nil } ?? false }
-    }
+    let dataNodes = specialization.dataNodes
     try place(dataNodes, outputs: outputs, infos: specialization.infos)
     for index in dataNodes {
       do {

@@ -1,14 +1,16 @@
 import Glibc
 import Testing
 
-/// Models that Tests/python/make_onnx_samples.py writes.
+/// Models that Tests/python/make_onnx_samples.py writes, run by MUE_PYTHON, else by the repository's .venv.
 enum PythonSamples {
   static let repository = String(
     #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/"))
 
   /// nil when there is no Python with the onnx package.
   static func make() throws -> TemporaryFolder? {
-    let python = getenv("MUE_PYTHON").map { String(cString: $0) } ?? "python3"
+    let environment = "\(repository)/.venv/bin/python"
+    let python =
+      getenv("MUE_PYTHON").map { String(cString: $0) } ?? (access(environment, X_OK) == 0 ? environment : "python3")
     guard system("'\(python)' -c 'import onnx' 2>/dev/null") == 0 else { return nil }
     let folder = try TemporaryFolder()
     let script = "\(repository)/Tests/python/make_onnx_samples.py"

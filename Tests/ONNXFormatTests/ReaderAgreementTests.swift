@@ -35,7 +35,7 @@ import Testing
   /// Files of PyTorch's two exporters and of the onnx package.
   @Test func pythonSamples() throws {
     guard let folder = try PythonSamples.make() else {
-      print("skipped: no Python with onnx (MUE_PYTHON names the interpreter)")
+      print("skipped: no Python with onnx (scripts/python-env makes one, MUE_PYTHON names another)")
       return
     }
     let files = try PythonSamples.models(in: folder.path)

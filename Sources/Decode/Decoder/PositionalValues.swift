@@ -8,12 +8,19 @@ import Tensor
 struct PositionalValues {
   private let tensors: [ValueID: Tensor]
   private let axes: [ValueID: Int]
+  /// The axes of each bias that move with the position: its rows, and its keys in self-attention.
+  private let biasAxes: [ValueID: [Int]]
 
   init(
     _ unified: UnifiedGraph, _ decoder: DecoderPartition, shape: RequestShape, positions: Int, context: ComputeContext
   ) throws(MueError) {
     let wanted = decoder.positionalBiases.union(decoder.positionalAxes.keys)
     axes = decoder.positionalAxes
+    var biasAxes: [ValueID: [Int]] = [:]
+    for value in decoder.positionalBiases {
+      biasAxes[value] = unified.shapes.axes(of: value, dependingOn: UnifiedGraph.Symbol.decoder)
+    }
+    self.biasAxes = biasAxes
     let graph = unified.graph
     let feeds = unified.inputFeeds(shape, positions: positions).mapValues(\.info)
     let infos = try Specialization(
@@ -36,7 +43,10 @@ struct PositionalValues {
   func feeds(_ decoder: DecoderPartition) -> [ValueID: Feed] {
     var feeds: [ValueID: Feed] = [:]
     for value in decoder.positionalBiases {
-      if let tensor = tensors[value] { feeds[value] = .shape(tensor.type, tensor.shape) }
+      guard let tensor = tensors[value] else { continue }
+      var shape = tensor.shape
+      for axis in biasAxes[value] ?? [] { shape[axis] = 1 }
+      feeds[value] = .shape(tensor.type, shape)
     }
     for (value, axis) in axes {
       guard let tensor = tensors[value] else { continue }

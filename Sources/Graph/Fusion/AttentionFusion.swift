@@ -8,8 +8,11 @@ import Tensor
 enum AttentionFusion {
   static func run(_ graph: inout Graph) {
     var matcher = PatternMatcher(graph)
+    let dependsOnData = graph.dataDependents()
     for index in graph.nodes.indices where graph.nodes[index].operatorName == "Softmax" {
-      guard let (fused, last) = match(graph.nodes[index], matcher) else { continue }
+      guard let (matched, last) = match(graph.nodes[index], matcher) else { continue }
+      var fused = matched
+      splitBias(&fused, matcher, dependsOnData)
       graph.replaceNode(at: last, with: fused)
       matcher = PatternMatcher(graph)
     }
@@ -52,6 +55,16 @@ enum AttentionFusion {
         "v_layout": .string(value.layout), "out_layout": .string(layout),
       ]))
     return (fused, last)
+  }
+
+  /// A bias that adds a mask (which depends on the request) to positions (which depend on sizes alone) becomes two, so
+  /// that the positions can be computed once.
+  private static func splitBias(_ fused: inout Graph.Node, _ matcher: PatternMatcher, _ dependsOnData: [Bool]) {
+    guard fused.inputs.count == 4, let sum = matcher.producer(fused.inputs[3], "Add"), sum.node.inputs.count == 2,
+      let a = sum.node.inputs[0], let b = sum.node.inputs[1], dependsOnData[a] != dependsOnData[b]
+    else { return }
+    fused.inputs[3] = a
+    fused.inputs.append(b)
   }
 
   private static func isLastAxis(_ softmax: Graph.Node) -> Bool {

@@ -6,6 +6,8 @@ import Tensor
 public struct Specialization {
   /// Per value; nil for values outside the slice.
   public private(set) var infos: [TensorInfo?]
+  /// The nodes whose results depend on data, in graph order: what is left to run.
+  public private(set) var dataNodes: [Int] = []
 
   /// Infers the nodes at `indices` of `graph`, which must be in graph order.
   ///
@@ -30,6 +32,7 @@ public struct Specialization {
         throw error.located(graph.location(of: node))
       }
       let isData = node.outputs.contains { $0.map { infos[$0]?.constant == nil } ?? false }
+      if isData { dataNodes.append(index) }
       for case let input? in node.inputs {
         pendingUses[input] -= 1
         // Elements that only size-only nodes read are let go as soon as possible: position biases are large.
