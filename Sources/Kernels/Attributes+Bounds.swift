@@ -29,7 +29,9 @@ extension Inference {
   func require(_ index: Int, _ types: ElementType...) throws(MueError) {
     let type = try input(index).type
     guard types.contains(type) else {
-      throw MueError(.invalidModel, "input \(index) has elements of type \(type.name)")
+      // A float type that an operator lacks is legal in ONNX; anything else is a wrong model.
+      throw MueError(
+        type.isFloatingPoint ? .unsupported : .invalidModel, "input \(index) has elements of type \(type.name)")
     }
   }
 }

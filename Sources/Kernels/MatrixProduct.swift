@@ -33,7 +33,9 @@ struct MatrixProduct {
       let bytes = count &* type.byteWidth
       return { () throws(MueError) in memset(c(), 0, bytes) }
     }
-    guard type == .float32 else { return try type.visit(ProductVisitor(product: self, a: a, b: b, c: c)) }
+    guard type == .float32 else {
+      return try type.visit(ProductVisitor(product: self, isFloat: type.isFloatingPoint, a: a, b: b, c: c))
+    }
     var arguments = mk_gemm_args()
     arguments.batch = offsetsA.count
     arguments.m = m
@@ -82,12 +84,13 @@ private final class OffsetTables {
 
 private struct ProductVisitor: NumericVisitor {
   let product: MatrixProduct
+  let isFloat: Bool
   let a: () -> UnsafeMutableRawPointer
   let b: () -> UnsafeMutableRawPointer
   let c: () -> UnsafeMutableRawPointer
 
   func visit<Element: NumericElement>(_ type: Element.Type) -> Step {
-    let (p, a, b, c) = (product, a, b, c)
+    let (p, isFloat, a, b, c) = (product, isFloat, a, b, c)
     let (rowA, columnA) = p.transposesA ? (1, p.m) : (p.k, 1)
     let (rowB, columnB) = p.transposesB ? (1, p.k) : (p.n, 1)
     let width = MemoryLayout<Element>.stride
@@ -100,12 +103,16 @@ private struct ProductVisitor: NumericVisitor {
         for row in 0..<p.m {
           for column in 0..<p.n {
             var sum = Element.zero
+            // Floats are added up in double precision.
+            var wide = 0.0
             for inner in 0..<p.k {
               let x = left.load(fromByteOffset: (row &* rowA &+ inner &* columnA) &* width, as: type)
               let y = right.load(fromByteOffset: (inner &* rowB &+ column &* columnB) &* width, as: type)
-              sum = Element.sum(sum, Element.product(x, y))
+              if isFloat { wide += x.asDouble * y.asDouble } else { sum = Element.sum(sum, Element.product(x, y)) }
             }
-            let value = scales ? Element(converting: sum.asDouble * Double(p.alpha)) : sum
+            let value =
+              isFloat || scales
+              ? Element(converting: (isFloat ? wide : sum.asDouble) * Double(p.alpha)) : sum
             target.storeBytes(of: value, as: type)
             target += width
           }

@@ -18,7 +18,7 @@ public struct Operator: Sendable {
   public let multiplyAdds: @Sendable (_ inputs: [TensorInfo?], _ outputs: [TensorInfo], _ attributes: Attributes) -> Int
 
   public init(
-    _ name: String, domain: String = "", versions: ClosedRange<Int> = 1...25, isView: Bool = false,
+    _ name: String, domain: String = "", versions: ClosedRange<Int> = 1...28, isView: Bool = false,
     infer: @escaping @Sendable (Inference) throws(MueError) -> [TensorInfo],
     multiplyAdds: @escaping @Sendable ([TensorInfo?], [TensorInfo], Attributes) -> Int = { _, _, _ in 0 },
     prepare: @escaping @Sendable (Call) throws(MueError) -> Step

@@ -53,7 +53,7 @@ struct ResizeAxis {
     positions.reserveCapacity(outputLength * taps)
     for index in 0..<outputLength {
       let x = try Self.coordinate(
-        Double(index), Double(inputLength), Double(outputLength), scale, region, options.coordinates)
+        Double(index), Double(inputLength), outputLength, scale, region, options.coordinates)
       guard x.isFinite, abs(x) < 0x1p50 else { throw MueError(.invalidModel, "a scale of \(scale)") }
       outside.append(options.coordinates == "tf_crop_and_resize" && (x < 0 || x > Double(inputLength - 1)))
       if options.mode == .nearest {
@@ -99,19 +99,21 @@ struct ResizeAxis {
   }
 
   private static func coordinate(
-    _ x: Double, _ input: Double, _ output: Double, _ scale: Double, _ region: (Double, Double), _ mode: String
+    _ x: Double, _ input: Double, _ count: Int, _ scale: Double, _ region: (Double, Double), _ mode: String
   ) throws(MueError) -> Double {
+    // The exact length, not rounded down to whole elements, is what ONNX's own cases expect.
+    let output = input * scale
     switch mode {
     case "half_pixel": return (x + 0.5) / scale - 0.5
     case "half_pixel_symmetric":
       // The output length may be rounded: what is lost is cut off evenly at both ends.
-      let adjustment = output / (scale * input)
+      let adjustment = Double(count) / output
       return input / 2 * (1 - adjustment) + (x + 0.5) / scale - 0.5
-    case "pytorch_half_pixel": return output > 1 ? (x + 0.5) / scale - 0.5 : 0
-    case "align_corners": return output > 1 ? x * (input - 1) / (output - 1) : 0
+    case "pytorch_half_pixel": return count > 1 ? (x + 0.5) / scale - 0.5 : 0
+    case "align_corners": return output > 1 && count > 1 ? x * (input - 1) / (output - 1) : 0
     case "asymmetric": return x / scale
     case "tf_crop_and_resize":
-      return output > 1
+      return output > 1 && count > 1
         ? region.0 * (input - 1) + x * (region.1 - region.0) * (input - 1) / (output - 1)
         : 0.5 * (region.0 + region.1) * (input - 1)
     default:

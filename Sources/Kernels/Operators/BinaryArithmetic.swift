@@ -114,7 +114,7 @@ extension Operator {
 
   private static func binary(_ name: String, _ function: BinaryArithmetic) -> Operator {
     Operator(
-      name, versions: 7...25,
+      name, versions: 7...28,
       infer: { node throws(MueError) in
         _ = try node.input(1)
         return try node.broadcastAll()
@@ -125,23 +125,20 @@ extension Operator {
   }
 
   private static let mod = Operator(
-    "Mod", versions: 10...25,
+    "Mod", versions: 10...28,
     infer: { node throws(MueError) in
       _ = try node.input(1)
       return try node.broadcastAll()
     },
     prepare: { call throws(MueError) in
       let truncated = try call.attributes.flag("fmod")
-      if try call.output().type.isFloatingPoint, !truncated {
-        throw MueError(.invalidModel, "Mod of floats needs fmod=1", at: .init(field: "fmod"))
-      }
       return try (truncated ? BinaryArithmetic.remainder : .modulo)
         .step(call.input(0), call.input(1), into: call.output(), call)
     })
 
   /// The slope is broadcast to the input, never the other way.
   private static let prelu = Operator(
-    "PRelu", versions: 7...25,
+    "PRelu", versions: 7...28,
     infer: { node throws(MueError) in
       let input = try node.input(0)
       _ = try node.input(1)
@@ -158,7 +155,7 @@ extension Operator {
   /// Left fold of a binary function over any number of inputs; the first step copies or combines into the output.
   private static func variadic(_ name: String, _ function: BinaryArithmetic, mean: Bool = false) -> Operator {
     Operator(
-      name, versions: 8...25,
+      name, versions: 8...28,
       infer: { node throws(MueError) in try node.broadcastAll() },
       prepare: { call throws(MueError) in
         let output = try call.output()

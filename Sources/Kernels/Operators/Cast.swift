@@ -6,7 +6,7 @@ import Tensor
 extension Operator {
   static let casts: [Operator] = [
     Operator(
-      "Cast", versions: 6...25,
+      "Cast", versions: 6...28,
       infer: { node throws(MueError) in
         let to = try node.attributes.int("to", default: 0)
         guard let raw = Int32(exactly: to), let type = ElementType(rawValue: raw) else {
@@ -16,7 +16,7 @@ extension Operator {
       },
       prepare: { call throws(MueError) in try Conversion.step(call) }),
     Operator(
-      "CastLike", versions: 15...25,
+      "CastLike", versions: 15...28,
       infer: { node throws(MueError) in [TensorInfo(try node.input(1).type, try node.input(0).shape)] },
       prepare: { call throws(MueError) in try Conversion.step(call) }),
   ]
@@ -31,20 +31,49 @@ private enum Conversion {
       return { () throws(MueError) in target.copyMemory(from: source, byteCount: bytes) }
     }
     switch (input.type, output.type) {
+    case (.bool, .float32):
+      return { () throws(MueError) in
+        let from = source.assumingMemoryBound(to: UInt8.self)
+        for index in 0..<count { output.mutableFloats[index] = from[index] == 0 ? 0 : 1 }
+      }
     case (.float16, .float32):
-      return { () throws(MueError) in mk_f16_to_f32(source.assumingMemoryBound(to: UInt16.self), count, output.mutableFloats) }
+      return { () throws(MueError) in
+        mk_f16_to_f32(source.assumingMemoryBound(to: UInt16.self), count, output.mutableFloats)
+      }
     case (.float32, .float16):
       return { () throws(MueError) in mk_f32_to_f16(input.floats, count, target.assumingMemoryBound(to: UInt16.self)) }
     case (.bfloat16, .float32):
-      return { () throws(MueError) in mk_bf16_to_f32(source.assumingMemoryBound(to: UInt16.self), count, output.mutableFloats) }
+      return { () throws(MueError) in
+        mk_bf16_to_f32(source.assumingMemoryBound(to: UInt16.self), count, output.mutableFloats)
+      }
     case (.float32, .bfloat16):
       return { () throws(MueError) in mk_f32_to_bf16(input.floats, count, target.assumingMemoryBound(to: UInt16.self)) }
-    default:
-      let load = try loader(input)
-      let store = try storer(output)
+    case (_, .float32):
+      return try input.type.visit(ToFloat<Float>(input: input, output: output))
+    case (_, .float64) where input.type != .bfloat16 && input.type != .bool:
+      return try input.type.visit(ToFloat<Double>(input: input, output: output))
+    case (.int64, .int32):
       return { () throws(MueError) in
-        for index in 0..<count { store(index, load(index)) }
+        let (from, to) = (source.assumingMemoryBound(to: Int64.self), target.assumingMemoryBound(to: Int32.self))
+        for index in 0..<count { to[index] = Int32(truncatingIfNeeded: from[index]) }
       }
+    case (.int32, .int64):
+      return { () throws(MueError) in
+        let (from, to) = (source.assumingMemoryBound(to: Int32.self), target.assumingMemoryBound(to: Int64.self))
+        for index in 0..<count { to[index] = Int64(from[index]) }
+      }
+    default: break
+    }
+    return try anyStep(input, output)
+  }
+
+  /// Any pair, one element at a time.
+  private static func anyStep(_ input: Operand, _ output: Operand) throws(MueError) -> Step {
+    let load = try loader(input)
+    let store = try storer(output)
+    let count = output.count
+    return { () throws(MueError) in
+      for index in 0..<count { store(index, load(index)) }
     }
   }
 
@@ -117,6 +146,21 @@ private enum Conversion {
         case .float(let value): Element(converting: value)
         }
       target.storeBytes(of: value, toByteOffset: index &* MemoryLayout<Element>.stride, as: Element.self)
+    }
+  }
+}
+
+/// A float type that numbers are converted to in bulk.
+private struct ToFloat<Target: NumericElement>: NumericVisitor {
+  let input: Operand
+  let output: Operand
+
+  func visit<Element: NumericElement>(_: Element.Type) -> Step {
+    let from = input.pointer.assumingMemoryBound(to: Element.self)
+    let to = output.pointer.assumingMemoryBound(to: Target.self)
+    let count = output.count
+    return { () throws(MueError) in
+      for index in 0..<count { to[index] = Target(converting: from[index].asDouble) }
     }
   }
 }

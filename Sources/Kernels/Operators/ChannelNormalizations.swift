@@ -6,7 +6,7 @@ extension Operator {
   static let channelNormalizations: [Operator] = [batchNormalization, instanceNormalization, groupNormalization]
 
   private static let batchNormalization = Operator(
-    "BatchNormalization", versions: 7...25,
+    "BatchNormalization", versions: 7...28,
     infer: { node throws(MueError) in
       guard try !node.attributes.flag("training_mode") else {
         throw MueError(.unsupported, "training mode", at: .init(field: "training_mode"))
@@ -35,7 +35,7 @@ extension Operator {
     })
 
   private static let instanceNormalization = Operator(
-    "InstanceNormalization", versions: 6...25,
+    "InstanceNormalization", versions: 6...28,
     infer: { node throws(MueError) in
       let input = try channelInput(node)
       guard input.shape.count >= 2 else { throw MueError(.invalidModel, "no channels in \(input.shape)") }
@@ -48,7 +48,7 @@ extension Operator {
 
   /// Scale and bias have one element per group at opsets 18 to 20, one per channel since 21.
   private static let groupNormalization = Operator(
-    "GroupNormalization", versions: 18...25,
+    "GroupNormalization", versions: 18...28,
     infer: { node throws(MueError) in
       let input = try channelInput(node)
       let groups = try node.attributes.int("num_groups", default: 0)

@@ -28,7 +28,7 @@ private struct ClipVisitor: NumericVisitor {
 extension Operator {
   static let clip: [Operator] = [
     Operator(
-      "Clip", versions: 11...25,
+      "Clip", versions: 11...28,
       infer: { node throws(MueError) in
         let input = try node.input(0)
         for limit in [node.optional(1), node.optional(2)] {
@@ -46,7 +46,8 @@ extension Operator {
           let (pool, count, source, target) = (call.context.pool, output.count, input.floats, output.mutableFloats)
           return { () throws(MueError) in
             mk_unary_param(
-              pool, MK_CLIP, count, source, low?.floats.pointee ?? -.infinity, high?.floats.pointee ?? .infinity, target)
+              pool, MK_CLIP, count, source, low?.floats.pointee ?? -.infinity, high?.floats.pointee ?? .infinity, target
+            )
           }
         }
         return try output.type.visit(ClipVisitor(input: input, low: low, high: high, output: output))

@@ -46,7 +46,7 @@ extension Operator {
 
   private static func comparison(_ name: String, _ function: Comparison) -> Operator {
     Operator(
-      name, versions: 7...25,
+      name, versions: 7...28,
       infer: { node throws(MueError) in
         _ = try node.input(1)
         return try node.broadcastAll(result: .bool)

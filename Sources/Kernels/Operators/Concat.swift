@@ -2,7 +2,7 @@ import Tensor
 
 extension Operator {
   static let concat = Operator(
-    "Concat", versions: 4...25,
+    "Concat", versions: 4...28,
     infer: { node throws(MueError) in
       let first = try node.input(0)
       guard let given = try node.attributes.int("axis") else { throw MueError(.invalidModel, "no axis is given") }

@@ -2,7 +2,7 @@ import Tensor
 
 extension Operator {
   static let cumSum = Operator(
-    "CumSum", versions: 11...25,
+    "CumSum", versions: 11...28,
     infer: { node throws(MueError) in
       let (input, axis) = (try node.input(0), try node.input(1))
       try node.require(1, .int64, .int32)

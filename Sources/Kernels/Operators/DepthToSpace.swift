@@ -4,7 +4,7 @@ import Tensor
 extension Operator {
   static let depthSpace: [Operator] = [
     Operator(
-      "DepthToSpace", versions: 1...25,
+      "DepthToSpace", versions: 1...28,
       infer: { node throws(MueError) in
         let input = try node.input(0)
         let block = try blockSize(node.attributes)
@@ -32,7 +32,7 @@ extension Operator {
         return try depthSpaceStep([s[0], depth, s[2], b, s[3], b], source, input, output, call)
       }),
     Operator(
-      "SpaceToDepth", versions: 1...25,
+      "SpaceToDepth", versions: 1...28,
       infer: { node throws(MueError) in
         let input = try node.input(0)
         let block = try blockSize(node.attributes)
@@ -48,7 +48,11 @@ extension Operator {
         let b = try blockSize(call.attributes)
         let s = input.shape
         let from = StridedLoop.byteStrides([s[0], s[1], s[2] / b, b, s[3] / b, b], width: input.type.byteWidth)
-        // Output order: batch, block row, block column, channel, row, column.
+        // Output order: batch, block row, block column, channel, row, column; the channel goes first with CRD.
+        if try call.attributes.string("mode", default: "DCR") == "CRD" {
+          let source = [from[0], from[1], from[3], from[5], from[2], from[4]]
+          return try depthSpaceStep([s[0], s[1], b, b, s[2] / b, s[3] / b], source, input, output, call)
+        }
         let source = [from[0], from[3], from[5], from[1], from[2], from[4]]
         return try depthSpaceStep([s[0], b, b, s[1], s[2] / b, s[3] / b], source, input, output, call)
       }),

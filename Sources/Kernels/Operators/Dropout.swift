@@ -4,7 +4,7 @@ extension Operator {
   /// Inference passes its input on; the mask is all true. Training mode is refused.
   static let dropout: [Operator] = [
     Operator(
-      "Dropout", versions: 7...25, isView: true,
+      "Dropout", versions: 7...28, isView: true,
       infer: { node throws(MueError) in
         let input = try node.input(0)
         if node.opset >= 12, let training = node.optional(2) {

@@ -4,7 +4,7 @@ extension Operator {
   /// One or two operands. Two that form a batched matrix product go to the product kernel, after transposes where
   /// needed; everything else (diagonals, sums, broadcast labels) through one plain loop.
   static let einsum = Operator(
-    "Einsum", versions: 12...25,
+    "Einsum", versions: 12...28,
     infer: { node throws(MueError) in
       let first = try node.input(0)
       var shapes: [[Int]] = []
@@ -138,7 +138,8 @@ private struct EinsumVisitor: NumericVisitor {
     let kept = StridedLoop(
       output.shape,
       strides: [
-        StridedLoop.byteStrides(output.shape, width: width), strides(0, equation.output), strides(last, equation.output),
+        StridedLoop.byteStrides(output.shape, width: width), strides(0, equation.output),
+        strides(last, equation.output),
       ])
     let summed = StridedLoop(
       equation.summed.map { equation.extents[$0] ?? 1 },

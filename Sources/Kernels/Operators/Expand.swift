@@ -2,7 +2,7 @@ import Tensor
 
 extension Operator {
   static let expand = Operator(
-    "Expand", versions: 8...25,
+    "Expand", versions: 8...28,
     infer: { node throws(MueError) in
       let input = try node.input(0)
       let target = try node.clampedIntegers(1)

@@ -2,7 +2,7 @@ import Tensor
 
 extension Operator {
   static let eyeLike = Operator(
-    "EyeLike", versions: 9...25,
+    "EyeLike", versions: 9...28,
     infer: { node throws(MueError) in
       let input = try node.input(0)
       guard input.shape.count == 2 else { throw MueError(.invalidModel, "rank \(input.shape.count) is not a matrix") }

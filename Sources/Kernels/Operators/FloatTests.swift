@@ -32,7 +32,7 @@ extension Operator {
     _ make: @escaping @Sendable (Attributes) throws(MueError) -> (@Sendable (Double) -> Bool)
   ) -> Operator {
     Operator(
-      name, versions: since...25,
+      name, versions: since...28,
       infer: { node throws(MueError) in
         try node.require(0, .float32, .float64, .float16)
         return [TensorInfo(.bool, try node.input(0).shape)]

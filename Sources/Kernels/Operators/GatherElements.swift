@@ -3,7 +3,7 @@ import Tensor
 /// GatherElements and ScatterElements: one index for every element.
 extension Operator {
   static let gatherElements = Operator(
-    "GatherElements", versions: 11...25,
+    "GatherElements", versions: 11...28,
     infer: { node throws(MueError) in
       let (data, indices) = (try node.input(0), try node.input(1))
       try node.require(1, .int64, .int32)
@@ -34,7 +34,7 @@ extension Operator {
     })
 
   static let scatterElements = Operator(
-    "ScatterElements", versions: 11...25,
+    "ScatterElements", versions: 11...28,
     infer: { node throws(MueError) in
       let (data, indices, updates) = (try node.input(0), try node.input(1), try node.input(2))
       try node.require(1, .int64, .int32)

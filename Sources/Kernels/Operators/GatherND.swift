@@ -3,7 +3,7 @@ import Tensor
 /// GatherND and ScatterND: the last axis of the indices holds coordinates into the data.
 extension Operator {
   static let gatherND = Operator(
-    "GatherND", versions: 11...25,
+    "GatherND", versions: 11...28,
     infer: { node throws(MueError) in
       let data = try node.input(0)
       try node.require(1, .int64)
@@ -27,7 +27,7 @@ extension Operator {
     })
 
   static let scatterND = Operator(
-    "ScatterND", versions: 11...25,
+    "ScatterND", versions: 11...28,
     infer: { node throws(MueError) in
       let (data, updates) = (try node.input(0), try node.input(2))
       try node.require(1, .int64)

@@ -4,7 +4,7 @@ import Tensor
 extension Operator {
   /// alpha * op(A) op(B) + beta * C on matrices; C broadcasts to the result.
   static let gemm = Operator(
-    "Gemm", versions: 7...25,
+    "Gemm", versions: 7...28,
     infer: { node throws(MueError) in
       let (a, b) = (try node.input(0), try node.input(1))
       guard a.type == b.type, a.shape.count == 2, b.shape.count == 2 else {

@@ -24,7 +24,7 @@ extension Operator {
 
   private static func logic(_ name: String, _ apply: @escaping @Sendable (Bool, Bool) -> Bool) -> Operator {
     Operator(
-      name, versions: 7...25,
+      name, versions: 7...28,
       infer: { node throws(MueError) in
         try node.require(0, .bool)
         _ = try node.input(1)

@@ -3,7 +3,7 @@ import Tensor
 extension Operator {
   /// Coordinates of the elements that are not 0, [rank, count]; their number must be known when planning.
   static let nonZero = Operator(
-    "NonZero", versions: 9...25,
+    "NonZero", versions: 9...28,
     infer: { node throws(MueError) in
       let input = try node.input(0)
       guard let constant = input.constant else {

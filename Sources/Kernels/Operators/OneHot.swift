@@ -3,7 +3,7 @@ import Tensor
 extension Operator {
   /// Indices outside -depth..<depth give rows of the off value, as ONNX has it.
   static let oneHot = Operator(
-    "OneHot", versions: 9...25,
+    "OneHot", versions: 9...28,
     infer: { node throws(MueError) in
       let (indices, values) = (try node.input(0), try node.input(2))
       guard let depthTensor = try node.input(1).constant else {

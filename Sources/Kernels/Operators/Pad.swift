@@ -4,7 +4,7 @@ extension Operator {
   /// Modes constant, reflect, edge and wrap (opset 19); negative pads crop.
   static let pads: [Operator] = [
     Operator(
-      "Pad", versions: 11...25,
+      "Pad", versions: 11...28,
       infer: { node throws(MueError) in
         let input = try node.input(0)
         let axes = node.optional(3) == nil ? nil : try node.clampedIntegers(3)

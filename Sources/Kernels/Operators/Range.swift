@@ -3,7 +3,7 @@ import Tensor
 extension Operator {
   /// start, start + delta, ... below limit. The three inputs decide the size, so they must be known when planning.
   static let range = Operator(
-    "Range", versions: 11...25,
+    "Range", versions: 11...28,
     infer: { node throws(MueError) in
       let start = try node.input(0)
       for index in 1...2 {

@@ -63,7 +63,6 @@ private struct ReductionVisitor: NumericVisitor {
   }
 
   /// NaN wins; nothing gives the type's identity, infinite for floats.
-  @inline(__always)
   private func extremum<Element: NumericElement>(
     _ from: UnsafeRawPointer, _ wins: (Element, Element) -> Bool
   ) throws(MueError) -> Element {
@@ -77,7 +76,6 @@ private struct ReductionVisitor: NumericVisitor {
   }
 
   /// Floats are added up in double precision.
-  @inline(__always)
   private func float<Element: NumericElement>(_ from: UnsafeRawPointer, _: Element.Type) throws(MueError) -> Double {
     var sum = 0.0
     switch function {
@@ -102,7 +100,6 @@ private struct ReductionVisitor: NumericVisitor {
     }
   }
 
-  @inline(__always)
   private func integer<Element: NumericElement>(_ from: UnsafeRawPointer) throws(MueError) -> Element {
     var sum = Element.zero
     switch function {
@@ -121,7 +118,6 @@ private struct ReductionVisitor: NumericVisitor {
     return sum
   }
 
-  @inline(__always)
   private func fold<Element: NumericElement>(_ from: UnsafeRawPointer, _ body: (Element) -> Void) throws(MueError) {
     try reduced.run { (at) throws(MueError) in
       var offset = at[0]
@@ -146,7 +142,8 @@ extension Operator {
       name,
       infer: { node throws(MueError) in
         let input = try node.input(0)
-        let given = node.opset >= axesInputSince
+        let given =
+          node.opset >= axesInputSince
           ? node.optional(1) == nil ? nil : try node.integers(1) : try node.attributes.ints("axes")
         let axes = try reducedAxes(given, input.shape.count, node.attributes)
         let keeps = try node.attributes.flag("keepdims", default: true)

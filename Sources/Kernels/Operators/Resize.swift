@@ -3,7 +3,7 @@ import Tensor
 extension Operator {
   /// Modes nearest, linear and cubic, separable axis by axis, float32.
   static let resize = Operator(
-    "Resize", versions: 11...25,
+    "Resize", versions: 11...28,
     infer: { node throws(MueError) in
       let input = try node.input(0)
       let plan = try ResizePlan(node)
@@ -46,8 +46,6 @@ private struct ResizePlan {
     options.cubicCoefficient = Double(try attributes.float("cubic_coeff_a", default: -0.75))
     options.excludesOutside = try attributes.flag("exclude_outside")
     options.antialiases = try attributes.flag("antialias")
-    // With antialiasing positions outside never count.
-    if options.antialiases { options.excludesOutside = true }
     var axes = Array(0..<rank)
     if let given = try attributes.ints("axes") {
       axes = []
@@ -117,7 +115,8 @@ private struct ResizePlan {
     var passes: [ResizePass] = []
     var current = input
     var resized: [(axis: Int, table: ResizeAxis)] = []
-    for axis in shape.indices where shape[axis] != input[axis] || scales[axis] != 1 || options.coordinates == "tf_crop_and_resize" {
+    for axis in shape.indices
+    where shape[axis] != input[axis] || scales[axis] != 1 || options.coordinates == "tf_crop_and_resize" {
       let table = try ResizeAxis(
         input[axis], shape[axis], scale: scales[axis], region: regions[axis], options)
       resized.append((axis, table))

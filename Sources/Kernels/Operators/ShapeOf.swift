@@ -29,7 +29,8 @@ extension Operator {
   static func inferredStep(_ call: Call, of name: String) throws(MueError) -> Step {
     let output = try call.output()
     guard let op = OperatorTable.find(name: name, domain: "", opset: call.opset),
-      let constant = try op.infer(call.inference).first?.constant, constant.byteCount <= output.count &* output.type.byteWidth
+      let constant = try op.infer(call.inference).first?.constant,
+      constant.byteCount <= output.count &* output.type.byteWidth
     else { throw MueError(.internal, "the value of \(name) is not known") }
     return { () throws(MueError) in output.pointer.copyMemory(from: constant.pointer, byteCount: constant.byteCount) }
   }

@@ -3,7 +3,7 @@ import Tensor
 extension Operator {
   static let slices: [Operator] = [
     Operator(
-      "Slice", versions: 10...25,
+      "Slice", versions: 10...28,
       infer: { node throws(MueError) in
         let input = try node.input(0)
         let axes = node.optional(3) == nil ? nil : try node.clampedIntegers(3)
@@ -42,7 +42,8 @@ private struct SliceRange {
       throw MueError(.invalidModel, "no starts or ends are given")
     }
     try self.init(
-      input, starts: starts.map { $0.clamped }, ends: ends.map { $0.clamped }, axes: attributes.ints("axes"), steps: nil)
+      input, starts: starts.map { $0.clamped }, ends: ends.map { $0.clamped }, axes: attributes.ints("axes"), steps: nil
+    )
   }
 
   init(_ input: [Int], starts: [Int], ends: [Int], axes: [Int]?, steps: [Int]?) throws(MueError) {

@@ -2,7 +2,7 @@ import Tensor
 
 extension Operator {
   static let split = Operator(
-    "Split", versions: 2...25,
+    "Split", versions: 2...28,
     infer: { node throws(MueError) in
       let input = try node.input(0)
       let axis = try Shape.normalizedAxis(node.attributes.int("axis", default: 0), rank: input.shape.count)

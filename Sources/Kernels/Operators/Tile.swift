@@ -2,7 +2,7 @@ import Tensor
 
 extension Operator {
   static let tile = Operator(
-    "Tile", versions: 6...25,
+    "Tile", versions: 6...28,
     infer: { node throws(MueError) in
       let input = try node.input(0)
       let repeats = try node.clampedIntegers(1)

@@ -3,7 +3,7 @@ import Tensor
 extension Operator {
   /// The k largest (or smallest) along an axis, in order; equal elements by index. Unsorted requests are sorted too.
   static let topK = Operator(
-    "TopK", versions: 10...25,
+    "TopK", versions: 10...28,
     infer: { node throws(MueError) in
       let input = try node.input(0)
       let axis = try Shape.normalizedAxis(node.attributes.int("axis", default: -1), rank: input.shape.count)

@@ -3,7 +3,7 @@ import Tensor
 extension Operator {
   /// The upper or lower triangle of each matrix; the rest becomes 0.
   static let trilu = Operator(
-    "Trilu", versions: 14...25,
+    "Trilu", versions: 14...28,
     infer: { node throws(MueError) in
       let input = try node.input(0)
       guard input.shape.count >= 2 else { throw MueError(.invalidModel, "rank \(input.shape.count) is no matrix") }

@@ -82,7 +82,8 @@ extension Operator {
     parametric("HardSigmoid", MK_HARD_SIGMOID, alpha: 0.2, beta: 0.5) { x, p in max(0, min(1, p.alpha * x + p.beta)) },
     parametric("Celu", nil, alpha: 1, since: 12) { x, p in max(0, x) + min(0, p.alpha * expm1(x / p.alpha)) },
     parametric("ThresholdedRelu", nil, alpha: 1, since: 10) { x, p in x > p.alpha ? x : 0 },
-    parametric("Selu", nil, alpha: 1.67326319217681884765625, beta: 1.05070102214813232421875, betaName: "gamma") { x, p in
+    parametric("Selu", nil, alpha: 1.67326319217681884765625, beta: 1.05070102214813232421875, betaName: "gamma") {
+      x, p in
       x > 0 ? p.beta * x : p.beta * p.alpha * expm1(x)
     },
   ]
@@ -113,7 +114,7 @@ extension Operator {
     integer: IntegerUnaryVisitor.Function? = nil, _ function: @escaping @Sendable (Double) -> Double
   ) -> Operator {
     Operator(
-      name, domain: domain, versions: since...25,
+      name, domain: domain, versions: since...28,
       infer: { node throws(MueError) in try integer == nil ? floatShape(node) : sameShape(node) },
       prepare: { call throws(MueError) in
         let (input, output) = (try call.input(0), try call.output())
@@ -127,7 +128,7 @@ extension Operator {
   /// ONNX's Gelu, and ours for graphs of older opsets; attribute `approximate`: none or tanh.
   private static func gelu(_ domain: String, since: Int) -> Operator {
     Operator(
-      "Gelu", domain: domain, versions: since...25, infer: { node throws(MueError) in try floatShape(node) },
+      "Gelu", domain: domain, versions: since...28, infer: { node throws(MueError) in try floatShape(node) },
       prepare: { call throws(MueError) in
         switch try call.attributes.string("approximate", default: "none") {
         case "none": return try unaryStep(call, MK_GELU_ERF) { 0.5 * $0 * (1 + erf($0 / 2.0.squareRoot())) }
@@ -146,7 +147,7 @@ extension Operator {
     _ function: @escaping @Sendable (Double, UnaryParameters) -> Double
   ) -> Operator {
     Operator(
-      name, versions: since...25, infer: { node throws(MueError) in try floatShape(node) },
+      name, versions: since...28, infer: { node throws(MueError) in try floatShape(node) },
       prepare: { call throws(MueError) in
         let alpha = try call.attributes.float("alpha", default: alpha)
         let beta = try call.attributes.float(betaName, default: beta)

@@ -4,7 +4,7 @@ import Tensor
 extension Operator {
   static let views: [Operator] = [
     view("Identity") { node throws(MueError) in try node.input(0).shape },
-    view("Reshape", versions: 5...25) { node throws(MueError) in try reshaped(node) },
+    view("Reshape", versions: 5...28) { node throws(MueError) in try reshaped(node) },
     view("Flatten") { node throws(MueError) in
       let shape = try node.input(0).shape
       let axis = try node.attributes.int("axis", default: 1)
@@ -19,7 +19,7 @@ extension Operator {
   ]
 
   static func view(
-    _ name: String, versions: ClosedRange<Int> = 1...25,
+    _ name: String, versions: ClosedRange<Int> = 1...28,
     _ shape: @escaping @Sendable (Inference) throws(MueError) -> [Int]
   ) -> Operator {
     Operator(

@@ -3,7 +3,7 @@ import Tensor
 extension Operator {
   /// condition ? x : y, all three broadcast.
   static let select = Operator(
-    "Where", versions: 9...25,
+    "Where", versions: 9...28,
     infer: { node throws(MueError) in
       try node.require(0, .bool)
       let (condition, x, y) = (try node.input(0), try node.input(1), try node.input(2))
@@ -27,17 +27,29 @@ extension Operator {
   ) throws(MueError) -> Step {
     let (condition, x, y, output) = (try call.input(0), try call.input(1), try call.input(2), try call.output())
     let loop = StridedLoop.elementwise([condition, x, y], output)
+    let (count, width) = (loop.inner.extent, MemoryLayout<Unit>.stride)
+    let strides = loop.inner.strides
+    // Typed strides; the condition's is in bytes, as it is.
+    let (step, stepX, stepY) = (strides[1], strides[2] / width, strides[3] / width)
+    let isPlain = step == 1 && strides[0] == width && (stepX == 0 || stepX == 1) && (stepY == 0 || stepY == 1)
     return { () throws(MueError) in
       try loop.run { (at) throws(MueError) in
-        var offset = at
-        for _ in 0..<loop.inner.extent {
-          let chosen = condition.pointer.load(fromByteOffset: offset[1], as: UInt8.self) != 0
-          let value =
-            chosen
-            ? x.pointer.load(fromByteOffset: offset[2], as: Unit.self)
-            : y.pointer.load(fromByteOffset: offset[3], as: Unit.self)
-          output.pointer.storeBytes(of: value, toByteOffset: offset[0], as: Unit.self)
-          offset = offset &+ loop.inner.strides
+        let mask = (condition.pointer + at[1]).assumingMemoryBound(to: UInt8.self)
+        let first = (x.pointer + at[2]).assumingMemoryBound(to: Unit.self)
+        let second = (y.pointer + at[3]).assumingMemoryBound(to: Unit.self)
+        let target = (output.pointer + at[0]).assumingMemoryBound(to: Unit.self)
+        if isPlain, stepX == 1, stepY == 0 {
+          let other = second.pointee
+          for index in 0..<count { target[index] = mask[index] != 0 ? first[index] : other }
+        } else if isPlain, stepX == 0, stepY == 1 {
+          let chosen = first.pointee
+          for index in 0..<count { target[index] = mask[index] != 0 ? chosen : second[index] }
+        } else {
+          let stepTarget = strides[0] / width
+          for index in 0..<count {
+            target[index &* stepTarget] =
+              mask[index &* step] != 0 ? first[index &* stepX] : second[index &* stepY]
+          }
         }
       }
     }
