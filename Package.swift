@@ -24,7 +24,9 @@ let package = Package(
     .target(name: "Plan", dependencies: ["Tensor", "CKernels", "Kernels", "Graph"], swiftSettings: strict),
     .target(name: "Streams", dependencies: ["Tensor", "Graph", "JSON"], swiftSettings: strict),
     .target(name: "Exit", dependencies: ["Tensor", "CKernels", "JSON"], swiftSettings: strict),
-    .target(name: "Decode", dependencies: ["Tensor", "CKernels", "Kernels", "Graph", "Plan", "Streams", "Exit"], swiftSettings: strict),
+    .target(
+      name: "Decode", dependencies: ["Tensor", "CKernels", "Kernels", "Graph", "Plan", "Streams", "Exit"],
+      swiftSettings: strict),
     .target(
       name: "CCodecs", cSettings: cStrict,
       linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
@@ -33,7 +35,8 @@ let package = Package(
     .target(
       name: "Engine",
       dependencies: [
-        "Tensor", "JSON", "ONNXFormat", "CKernels", "Kernels", "Graph", "Plan", "Streams", "Exit", "Decode", "Text", "Vision",
+        "Tensor", "JSON", "ONNXFormat", "CKernels", "Kernels", "Graph", "Plan", "Streams", "Exit", "Decode", "Text",
+        "Vision",
       ],
       swiftSettings: strict),
     .systemLibrary(name: "CMue", path: "include"),
@@ -55,14 +58,16 @@ let package = Package(
     .testTarget(name: "TensorTests", dependencies: ["Tensor"], swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "ONNXFormatTests", dependencies: ["ONNXFormat", "Tensor", "COnnxCheck"], swiftSettings: strict),
-    .testTarget(name: "KernelsTests", dependencies: ["Kernels", "Tensor", "CKernels", "ONNXFormat"], swiftSettings: strict),
-    .testTarget(name: "GraphTests", dependencies: ["Graph", "Kernels", "Tensor"], swiftSettings: strict),
-    .testTarget(name: "StreamsTests", dependencies: ["Streams", "Graph", "Tensor"], swiftSettings: strict),
+    .testTarget(
+      name: "KernelsTests", dependencies: ["Kernels", "Tensor", "CKernels", "ONNXFormat"], swiftSettings: strict),
+    .testTarget(name: "GraphTests", dependencies: ["Graph", "Plan", "Kernels", "Tensor"], swiftSettings: strict),
+    .testTarget(name: "PlanTests", dependencies: ["Plan", "Tensor"], swiftSettings: strict),
+    .testTarget(name: "StreamsTests", dependencies: ["Streams", "Graph", "Kernels", "Tensor"], swiftSettings: strict),
     .testTarget(name: "ExitTests", dependencies: ["Exit", "Tensor"], swiftSettings: strict),
-    .testTarget(name: "DecodeTests", dependencies: ["Decode", "Tensor"], swiftSettings: strict),
+    .testTarget(name: "DecodeTests", dependencies: ["Decode", "Exit", "Tensor"], swiftSettings: strict),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "TextTests", dependencies: ["Text", "JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "CommandTests", dependencies: ["mue", "JSON", "Tensor"], swiftSettings: strict),
-    .testTarget(name: "EngineTests", dependencies: ["Engine", "Tensor"], swiftSettings: strict),
+    .testTarget(name: "EngineTests", dependencies: ["Engine", "JSON", "Exit", "Tensor"], swiftSettings: strict),
   ]
 )

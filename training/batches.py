@@ -9,13 +9,16 @@ import torch
 from torch import Tensor
 
 from .draw import cell_labels, draw
-from .language import CAPTION_PROMPT, ENTAILMENT_PROMPT, captions, hypothesis, question
+from .language import (CAPTION_PROMPT, ENTAILMENT_PROMPT, HARD_HYPOTHESES, HARD_QUESTIONS, HYPOTHESES, QUESTIONS, captions,
+                       hypothesis, question)
 from .model import BOS, EOS, PAD
 from .scenes import make_scene, scene_rng
 from .tokenizer import TextCodec
 
 IGNORED = -100
-CAPTIONS, HYPOTHESES = 2, 2  # texts for one picture, beside one question and one hypothesis answered from <s>
+CAPTIONS = 2  # for one picture
+# early and late in training: hypotheses answered after the prompt, questions, hypotheses answered from <s>
+EARLY, LATE = (2, 1, 1), (1, 2, 1)
 
 
 @dataclass
@@ -72,8 +75,14 @@ def prefixed(codec: TextCodec, source: tuple[int, ...], answer: str) -> tuple[tu
     return prefix, (*[IGNORED] * (len(prefix) - 1), codec.single(answer))
 
 
-def make_batch(codec: TextCodec, split: str, seed: int, first: int, size: int, easy: float = 0.0) -> Batch:
-    """The pictures `first` ... `first + size - 1` of a split; a share `easy` of them has one or two things."""
+def make_batch(codec: TextCodec, split: str, seed: int, first: int, size: int, easy: float = 0.0,
+               late: bool = False) -> Batch:
+    """The pictures `first` ... `first + size - 1` of a split; a share `easy` of them has one or two things.
+
+    `late`: entailment is learnt by then, so fewer hypotheses of harder forms, and more questions.
+    """
+    prompted, questions, from_start = LATE if late else EARLY
+    hypothesis_forms, question_forms = (HARD_HYPOTHESES, HARD_QUESTIONS) if late else (HYPOTHESES, QUESTIONS)
     images, cells = [], []
     rows: dict[str, list[tuple]] = {"captions": [], "hypotheses": [], "answers": []}
     for index in range(first, first + size):
@@ -83,13 +92,16 @@ def make_batch(codec: TextCodec, split: str, seed: int, first: int, size: int, e
         cells.append(cell_labels(scene))
         for text in rng.sample(captions(scene), CAPTIONS):
             rows["captions"].append((codec.source(CAPTION_PROMPT), *generated(codec, text)))
-        for _ in range(HYPOTHESES):
-            made = hypothesis(rng, scene)
+        for _ in range(prompted):
+            made = hypothesis(rng, scene, hypothesis_forms)
             source = entailment_source(codec, made.text)
             rows["hypotheses"].append((source, *prefixed(codec, source, made.label)))
-        asked, made = question(rng, scene), hypothesis(rng, scene)
-        rows["answers"].append((codec.source(asked.text), *generated(codec, asked.answer)))
-        rows["answers"].append((entailment_source(codec, made.text), *generated(codec, made.label)))
+        for _ in range(questions):
+            asked = question(rng, scene, question_forms)
+            rows["answers"].append((codec.source(asked.text), *generated(codec, asked.answer)))
+        for _ in range(from_start):
+            made = hypothesis(rng, scene)
+            rows["answers"].append((entailment_source(codec, made.text), *generated(codec, made.label)))
     rows["captions"] = [(r[0] if i == 0 else (), *r[1:]) for i, r in enumerate(rows["captions"])]
     groups = {name: TextGroup(padded([r[0] for r in group if r[0]], PAD), padded([r[1] for r in group], PAD),
                               padded([r[2] for r in group], IGNORED)) for name, group in rows.items()}

@@ -10,7 +10,7 @@ from .language import hypothesis
 from .scenes import is_heldout, make_scene, scene_rng
 from .things import THINGS
 
-CONTROL_SEED, CONTROL_SCENES, EACH = 31, 12_000, 4
+CONTROL_SEED, CONTROL_SCENES, EACH = 31, 8_000, 5
 
 
 @lru_cache(maxsize=1)

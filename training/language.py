@@ -58,17 +58,22 @@ def captions(scene: Scene) -> list[str]:
     ]
 
 
-def hypothesis(rng: random.Random, scene: Scene) -> Hypothesis:
+HYPOTHESES = {"exists": 20, "pair": 12, "count": 10, "total": 6, "background": 6, "relation": 12, "unknowable": 34}
+HARD_HYPOTHESES = {"exists": 10, "pair": 8, "count": 16, "total": 12, "background": 4, "relation": 26, "unknowable": 24}
+QUESTIONS = {"side": 35, "colour": 12, "total": 13, "how many": 20, "is there": 20}
+HARD_QUESTIONS = {"side": 30, "colour": 5, "total": 15, "how many": 30, "is there": 20}
+
+
+def hypothesis(rng: random.Random, scene: Scene, forms: dict[str, int] = HYPOTHESES) -> Hypothesis:
     """One hypothesis about a scene: true, false, or not to be told from the picture."""
-    form = rng.choices(("exists", "pair", "count", "total", "background", "relation", "unknowable"),
-                       weights=(20, 12, 10, 6, 6, 12, 34))[0]
+    form = rng.choices(list(forms), weights=list(forms.values()))[0]
     made = _MAKERS[form](rng, scene)
     return made or _MAKERS[rng.choice(("exists", "unknowable"))](rng, scene)
 
 
-def question(rng: random.Random, scene: Scene) -> Question:
+def question(rng: random.Random, scene: Scene, forms: dict[str, int] = QUESTIONS) -> Question:
     """One question about a scene with a one-word answer."""
-    form = rng.choices(("side", "colour", "total", "how many", "is there"), weights=(35, 12, 13, 20, 20))[0]
+    form = rng.choices(list(forms), weights=list(forms.values()))[0]
     made = _side_question(rng, scene) if form == "side" else None
     if form == "colour":
         made = Question("what color is the background?", scene.background, form)

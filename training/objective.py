@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from .batches import IGNORED, Batch, TextGroup, normalise
 from .model import UnifiedModel
 
-WEIGHTS = {"caption": 1.0, "hypothesis": 1.5, "answer": 0.75, "cells": 1.0}
+EARLY = {"caption": 1.0, "hypothesis": 1.5, "answer": 0.75, "cells": 1.0}
+LATE = {"caption": 1.5, "hypothesis": 0.75, "answer": 2.0, "cells": 0.75}  # when entailment is learnt
 
 
 class CellHead(nn.Module):
@@ -60,7 +61,8 @@ def group_loss(model: UnifiedModel, group: TextGroup, image: Tensor, share: floa
     return layer_losses(model, states, group.target)
 
 
-def training_loss(model: UnifiedModel, cell_head: CellHead, batch: Batch, depth_share: float) -> tuple[Tensor, dict]:
+def training_loss(model: UnifiedModel, cell_head: CellHead, batch: Batch, depth_share: float,
+                  weights: dict[str, float] = EARLY) -> tuple[Tensor, dict]:
     """The loss of one batch, and the last layer's parts of it for the log."""
     encoder = model.encoder
     states = encoder.image_states(normalise(batch.pixels))
@@ -69,7 +71,7 @@ def training_loss(model: UnifiedModel, cell_head: CellHead, batch: Batch, depth_
     losses = {name: group_loss(model, group, image, depth_share)
               for name, group in (("caption", batch.captions), ("hypothesis", batch.hypotheses),
                                   ("answer", batch.answers))}
-    total = WEIGHTS["cells"] * cells + sum(WEIGHTS[name] * part.mean() for name, part in losses.items())
+    total = weights["cells"] * cells + sum(weights[name] * part.mean() for name, part in losses.items())
     report = {name: part[-1].detach() for name, part in losses.items()}
     return total, {**report, "cells": cells.detach(), "cells_right": right}
 

@@ -32,7 +32,7 @@ class Thing:
 
 
 _TABLE = """
-🐕 dog|🐈 cat|🐎 horse|🐄 cow|🐖 pig|🐘 elephant|🐇 rabbit|🐫 camel|🐻 bear|🐼 panda|🦊 fox|🦁 lion|🐸 frog|🐵 monkey
+🐕 dog|🐈 cat|🐎 horse|🐄 cow|🐖 pig|🐘 elephant|🐇 rabbit|🐫 camel|🐻 bear|🐼 panda|🦊 fox foxes|🦁 lion|🐸 frog|🐵 monkey
 🐔 chicken|🐧 penguin|🦆 duck|🦉 owl|🐍 snake|🐢 turtle|🐊 crocodile|🐳 whale|🐬 dolphin|🦈 shark|🐙 octopus octopuses
 🐌 snail|🦋 butterfly butterflies|🐝 bee|🐜 ant|🦀 crab|🦓 zebra|🦒 giraffe|🐞 beetle
 🌹 rose|🌻 sunflower|🌷 tulip|🌵 cactus cacti|🍄 mushroom|🍁 leaf leaves

@@ -26,12 +26,12 @@ from tqdm import tqdm  # noqa: E402
 from .batches import make_batch  # noqa: E402
 from .config import ModelConfig  # noqa: E402
 from .model import UnifiedModel  # noqa: E402
-from .objective import CellHead, stem_loss, training_loss  # noqa: E402
+from .objective import EARLY, LATE, CellHead, stem_loss, training_loss  # noqa: E402
 from .optimizer import FlatAdamW  # noqa: E402
 from .tokenizer import TextCodec  # noqa: E402
 
 CHECKPOINT_SECONDS, LOG_STEPS = 180, 25
-WARM_UP, EASY_UNTIL, DEPTHS_FROM = 0.03, 0.12, 0.30  # shares of the schedule after the stem's part
+WARM_UP, EASY_UNTIL, DEPTHS_FROM, LATE_FROM = 0.03, 0.12, 0.30, 0.61  # shares of the schedule after the stem's part
 
 
 def arguments() -> argparse.Namespace:
@@ -105,7 +105,8 @@ class Trainer:
         size, workers = self.args.batch, self.args.workers
         part = (clock - self.stem_share) / (1 - self.stem_share)
         easy = 0.0 if part < 0 else max(0.0, 0.8 * (1 - part / EASY_UNTIL))
-        batch = make_batch(self.codec, "train", self.args.seed, self.images + self.rank * size, size, easy)
+        batch = make_batch(self.codec, "train", self.args.seed, self.images + self.rank * size, size, easy,
+                           part >= LATE_FROM)
         batch = batch.to(self.device)
         self.optimizer.zero()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
@@ -113,7 +114,7 @@ class Trainer:
                 loss, report = stem_loss(self.model, self.cell_head, batch)
             else:
                 share = 0.5 * min(1.0, max(0.0, (part - DEPTHS_FROM) / 0.1))
-                loss, report = self.loss(self.model, self.cell_head, batch, share)
+                loss, report = self.loss(self.model, self.cell_head, batch, share, LATE if part >= LATE_FROM else EARLY)
         loss.backward()
         self.images += size * workers
         self.step += 1

@@ -5,7 +5,11 @@
 // Packed weights, per group: blocks of at most 12 output channels, [depth / 16][channels][16]. Depthwise: as given.
 #include "kernels.h"
 
-enum { MK_PIXELS = 128 }; // pixels of one task; their columns stay in the second cache
+enum {
+  MK_COLUMN_FLOATS = 48 * 1024, // columns of one task and depth block: they stay in the second cache
+  MK_MAX_PIXELS = 1024,         // pixels of one task
+  MK_WEIGHT_ROWS = 96,          // output channels whose weights stay there beside them
+};
 
 static int32_t mk_is_depthwise(const mk_conv_shape *s) {
   return s->groups > 1 && s->groups == s->channels && s->out_channels == s->channels;
@@ -56,15 +60,23 @@ static void mk_plan_conv(mk_conv_call *c, const mk_pool *pool, const mk_conv_sha
   c->depth = mk_conv_depth(s);
   c->depth_parts = mk_max(mk_ceil_div(c->depth, MK_MAX_DEPTH), 1);
   c->pixels = s->out_height * s->out_width;
-  c->pixel_parts = mk_max(mk_ceil_div(c->pixels, MK_PIXELS), 1);
+  mk_int depth = mk_round_up(mk_max(mk_ceil_div(c->depth, c->depth_parts), 1), MK_CHUNK);
+  mk_int together = mk_min(MK_COLUMN_FLOATS / depth / MK_PANEL * MK_PANEL, MK_MAX_PIXELS);
+  c->pixel_parts = mk_max(mk_ceil_div(c->pixels, together), 1);
+  mk_int threads = mk_pool_threads(pool);
+  if (threads > 1) {
+    // Enough tasks for all threads, but whole rows of panels.
+    mk_int wanted = mk_ceil_div(threads * 3, mk_max(s->batch * s->groups, 1));
+    c->pixel_parts = mk_max(c->pixel_parts, mk_min(wanted, c->pixels / (4 * MK_PANEL)));
+  }
   c->blocks = mk_max(mk_ceil_div(s->out_channels / s->groups, MK_BLOCK_ROWS), 1);
-  mk_int threads = mk_pool_threads(pool), tasks = s->batch * s->groups * c->pixel_parts;
+  mk_int tasks = s->batch * s->groups * c->pixel_parts;
   // Sharing the output channels out as well makes the columns more than once, so only where tasks are short.
   c->block_parts = threads > 1 && tasks < 2 * threads ? mk_min(c->blocks, mk_ceil_div(2 * threads, mk_max(tasks, 1))) : 1;
 }
 
 // Columns of one worker, and a row of pixels for making them.
-enum { MK_CONV_WORKER_FLOATS = MK_MAX_DEPTH * MK_PIXELS + MK_PIXELS + MK_PANEL };
+enum { MK_CONV_WORKER_FLOATS = MK_COLUMN_FLOATS + MK_MAX_DEPTH * MK_PANEL + MK_MAX_PIXELS + MK_PANEL };
 
 size_t mk_conv_scratch(const mk_pool *pool, const mk_conv_shape *s) {
   if (mk_is_depthwise(s)) return 64;
@@ -141,12 +153,15 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
   const mk_kernels *kernels = c->kernels;
   mk_int block_part = task % c->block_parts, pixel_part = task / c->block_parts % c->pixel_parts;
   mk_int rest = task / c->block_parts / c->pixel_parts, group = rest % s->groups, image = rest / s->groups;
-  mk_int pixel0 = mk_part(c->pixels, c->pixel_parts, pixel_part);
-  mk_int pixels = mk_part(c->pixels, c->pixel_parts, pixel_part + 1) - pixel0;
+  // Parts are whole panels, but for the last one.
+  mk_int panels = mk_ceil_div(c->pixels, MK_PANEL);
+  mk_int pixel0 = mk_part(panels, c->pixel_parts, pixel_part) * MK_PANEL;
+  mk_int pixels = mk_min(mk_part(panels, c->pixel_parts, pixel_part + 1) * MK_PANEL, c->pixels) - pixel0;
+  if (pixels <= 0) return;
   mk_int in_channels = s->channels / s->groups, channels = s->out_channels / s->groups;
   mk_int all_chunks = mk_ceil_div(c->depth, MK_CHUNK);
   const float *x = c->x + (image * s->channels + group * in_channels) * s->height * s->width;
-  float *row = c->scratch + worker * (mk_int)MK_CONV_WORKER_FLOATS, *columns = row + MK_PIXELS + MK_PANEL;
+  float *row = c->scratch + worker * (mk_int)MK_CONV_WORKER_FLOATS, *columns = row + MK_MAX_PIXELS + MK_PANEL;
   mk_int block0 = mk_part(c->blocks, c->block_parts, block_part);
   mk_int block1 = mk_part(c->blocks, c->block_parts, block_part + 1);
   for (mk_int part = 0; part < c->depth_parts; part++) {
@@ -154,36 +169,40 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
     mk_int depth = mk_min(mk_part(all_chunks, c->depth_parts, part + 1) * MK_CHUNK, c->depth) - depth0;
     int32_t last = part == c->depth_parts - 1;
     mk_make_columns(c, x, depth0, depth, pixel0, pixel0 + pixels, row, columns);
-    for (mk_int b = block0; b < block1; b++) {
-      mk_int first = mk_part(channels, c->blocks, b), height = mk_part(channels, c->blocks, b + 1) - first;
-      mk_int channel = group * channels + first;
-      mk_int at = (image * s->out_channels + channel) * c->pixels + pixel0;
+    // Groups of blocks whose weights stay in the second cache; within one, a panel of columns stays in the first.
+    for (mk_int group0 = block0; group0 < block1; group0 += MK_WEIGHT_ROWS / MK_BLOCK_ROWS) {
+      mk_int group1 = mk_min(group0 + MK_WEIGHT_ROWS / MK_BLOCK_ROWS, block1);
       for (mk_int j = 0; j < pixels;) {
         mk_int width = mk_min(pixels - j, kernels->panels * MK_PANEL);
-        mk_tile t = {
-          .a = c->packed + channel * all_chunks * MK_CHUNK + depth0 * height,
-          .chunk_stride = height * MK_CHUNK,
-          .b = columns + j * depth,
-          .b_stride = MK_PANEL,
-          .b_panel = depth * MK_PANEL,
-          .k = depth,
-          .c = c->y + at + j,
-          .ldc = c->pixels,
-          .c_panel = MK_PANEL,
-          .columns = width,
-          .accumulate = c->add_to_y || part > 0,
-        };
-        if (last) {
-          if (c->bias) t.row_bias = c->bias + channel;
-          if (c->residual) t.residual = c->residual + at + j;
-          t.ldr = c->pixels;
-          t.relu = c->activation == MK_ACT_RELU;
+        for (mk_int b = group0; b < group1; b++) {
+          mk_int first = mk_part(channels, c->blocks, b), height = mk_part(channels, c->blocks, b + 1) - first;
+          mk_int channel = group * channels + first;
+          mk_int at = (image * s->out_channels + channel) * c->pixels + pixel0 + j;
+          mk_tile t = {
+            .a = c->packed + channel * all_chunks * MK_CHUNK + depth0 * height,
+            .chunk_stride = height * MK_CHUNK,
+            .b = columns + j * depth,
+            .b_stride = MK_PANEL,
+            .b_panel = depth * MK_PANEL,
+            .k = depth,
+            .c = c->y + at,
+            .ldc = c->pixels,
+            .c_panel = MK_PANEL,
+            .columns = width,
+            .accumulate = c->add_to_y || part > 0,
+          };
+          if (last) {
+            if (c->bias) t.row_bias = c->bias + channel;
+            if (c->residual) t.residual = c->residual + at;
+            t.ldr = c->pixels;
+            t.relu = c->activation == MK_ACT_RELU;
+          }
+          mk_run_tiles(kernels, MK_PACKED, width > MK_PANEL ? 2 : 1, height, &t);
+          if (last && c->activation > MK_ACT_RELU) {
+            kernels->activate(c->activation, height, width, c->y + at, c->pixels);
+          }
         }
-        mk_run_tiles(kernels, MK_PACKED, width > MK_PANEL ? 2 : 1, height, &t);
         j += width;
-      }
-      if (last && c->activation > MK_ACT_RELU) {
-        kernels->activate(c->activation, height, pixels, c->y + at, c->pixels);
       }
     }
   }
@@ -205,16 +224,33 @@ static void mk_depthwise_plane(void *context, mk_int task, int32_t worker) {
     } else {
       for (mk_int j = 0; j < s->out_width; j++) y[j] = bias;
     }
-    for (mk_int u = 0; u < s->kernel_h; u++) {
-      mk_int row = i * s->stride_h - s->pad_top + u * s->dilation_h;
-      if (row < 0 || row >= s->height) continue;
-      for (mk_int t = 0; t < s->kernel_w; t++) {
-        mk_int left = t * s->dilation_w - s->pad_left;
-        mk_int from = left >= 0 ? 0 : mk_ceil_div(-left, s->stride_w);
-        mk_int to = s->width > left ? mk_min(mk_ceil_div(s->width - left, s->stride_w), s->out_width) : 0;
-        if (to <= from) continue;
-        const float *in = x + row * s->width + from * s->stride_w + left;
-        c->kernels->add_scaled(to - from, mk_load1(w + u * s->kernel_w + t), in, s->stride_w, y + from);
+    // The kernel rows inside the image; then its columns: all of them in the middle, fewer at both ends.
+    mk_int top = i * s->stride_h - s->pad_top;
+    mk_int u0 = top < 0 ? mk_ceil_div(-top, s->dilation_h) : 0;
+    mk_int u1 = s->height > top ? mk_min(mk_ceil_div(s->height - top, s->dilation_h), s->kernel_h) : 0;
+    if (u1 > u0) {
+      const float *rows = x + (top + u0 * s->dilation_h) * s->width;
+      mk_int x_row = s->dilation_h * s->width, reach = (s->kernel_w - 1) * s->dilation_w;
+      mk_int from = mk_min(mk_ceil_div(s->pad_left, s->stride_w), s->out_width);
+      mk_int past = s->width + s->pad_left - reach; // first column, in units of input, that sees too far right
+      mk_int to = mk_max(past > 0 ? mk_min(mk_ceil_div(past, s->stride_w), s->out_width) : 0, from);
+      for (mk_int j = 0; j < s->out_width; j++) {
+        if (j >= from && j < to) {
+          j = to - 1;
+          continue;
+        }
+        mk_int left = j * s->stride_w - s->pad_left;
+        mk_int t0 = left < 0 ? mk_ceil_div(-left, s->dilation_w) : 0;
+        mk_int t1 = s->width > left ? mk_min(mk_ceil_div(s->width - left, s->dilation_w), s->kernel_w) : 0;
+        if (t1 <= t0) continue;
+        c->kernels->depthwise(
+          1, u1 - u0, t1 - t0, w + u0 * s->kernel_w + t0, s->kernel_w, rows + left + t0 * s->dilation_w, x_row,
+          s->dilation_w, s->stride_w, y + j);
+      }
+      if (to > from) {
+        c->kernels->depthwise(
+          to - from, u1 - u0, s->kernel_w, w + u0 * s->kernel_w, s->kernel_w,
+          rows + from * s->stride_w - s->pad_left, x_row, s->dilation_w, s->stride_w, y + from);
       }
     }
     if (c->activation != MK_ACT_NONE) c->kernels->activate(c->activation, 1, s->out_width, y, s->out_width);

@@ -48,6 +48,7 @@ typedef struct {
   int32_t rows;   // rows of the highest tile, at most MK_BLOCK_ROWS
   mk_int depth;   // depth of one block of a long product, at most MK_MAX_DEPTH
   mk_tile_fn tiles[MK_LAYOUTS][2][MK_BLOCK_ROWS]; // [layout][panels - 1][rows - 1]
+  mk_tile_fn wide_row;                            // packed, 1 row of 4 panels
 
   // In place over rows of n elements.
   void (*activate)(mk_activation activation, mk_int rows, mk_int n, float *c, mk_int ldc);
@@ -82,8 +83,10 @@ typedef struct {
 
   // y[i] = x[i * step] for step 2.
   void (*every_second)(mk_int n, const float *x, float *y);
-  // y[j] += w * x[j * step], step 1 or 2.
-  void (*add_scaled)(mk_int n, float w, const float *x, mk_int step, float *y);
+  // y[j] += sum over u < kernel_h, t < kernel_w of w[u * w_row + t] * x[u * x_row + t * x_column + j * step].
+  void (*depthwise)(
+    mk_int n, mk_int kernel_h, mk_int kernel_w, const float *w, mk_int w_row, const float *x, mk_int x_row,
+    mk_int x_column, mk_int step, float *y);
 
   void (*f16_to_f32)(const uint16_t *x, mk_int n, float *y); // NULL: use the portable form
   void (*f32_to_f16)(const float *x, mk_int n, uint16_t *y);

@@ -140,7 +140,8 @@ static void mk_linear_task(void *context, mk_int task, int32_t worker) {
       tag = row_part * plan->depth_parts + part;
     }
     for (mk_int column = column0; column < column1;) {
-      mk_int columns = mk_min(column1 - column, kernels->panels * MK_PANEL);
+      int32_t wide = rows == 1 && column1 - column > 3 * MK_PANEL;
+      mk_int columns = mk_min(column1 - column, wide ? 4 * MK_PANEL : kernels->panels * MK_PANEL);
       int32_t panels = columns > MK_PANEL ? 2 : 1;
       for (mk_int b = 0; b < blocks; b++) {
         mk_int first = mk_part(rows, blocks, b), height = mk_part(rows, blocks, b + 1) - first;
@@ -165,7 +166,11 @@ static void mk_linear_task(void *context, mk_int task, int32_t worker) {
           t.relu = c->activation == MK_ACT_RELU;
         }
         if (blocks > 1) mk_prefetch_part(t.b + columns * c->k, c->packed_end, depth * panels, blocks, b);
-        mk_run_tiles(kernels, MK_PACKED, panels, height, &t);
+        if (wide) {
+          kernels->wide_row(&t);
+        } else {
+          mk_run_tiles(kernels, MK_PACKED, panels, height, &t);
+        }
         if (last && c->activation > MK_ACT_RELU) kernels->activate(c->activation, height, columns, y, c->ldy);
       }
       column += columns;

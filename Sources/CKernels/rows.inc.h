@@ -386,12 +386,71 @@ static void mk_every_second(mk_int n, const float *x, float *y) {
   for (; i < n; i++) y[i] = mk_load1(x + 2 * i);
 }
 
-static void mk_add_scaled(mk_int n, float w, const float *x, mk_int step, float *y) {
-  mk_int i = 0;
-  if (step == 1) {
-    for (; i + MK_WIDTH <= n; i += MK_WIDTH) vf_store(y + i, vf_load(y + i) + w * vf_load(x + i));
-  } else if (step == 2) {
-    for (; i + MK_WIDTH < n; i += MK_WIDTH) vf_store(y + i, vf_load(y + i) + w * vf_load_even(x + 2 * i));
+// y[j] += sum over kernel rows u and columns t of w[u * w_row + t] * x[u * x_row + t * x_column + j * step], step 1 or 2:
+// the sums of a few vectors stay in registers over the whole kernel.
+MK_INLINE void mk_depthwise_vectors(
+  const int vectors, const mk_int step, mk_int kernel_h, mk_int kernel_w, const float *w, mk_int w_row, const float *x,
+  mk_int x_row, mk_int x_column, float *y) {
+  vf sum[4];
+#pragma clang loop unroll(full)
+  for (int v = 0; v < vectors; v++) sum[v] = vf_load(y + v * MK_WIDTH);
+  for (mk_int u = 0; u < kernel_h; u++) {
+    for (mk_int t = 0; t < kernel_w; t++) {
+      const float *p = x + u * x_row + t * x_column;
+      vf weight = mk_load1(w + u * w_row + t);
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) {
+        sum[v] += weight * (step == 1 ? vf_load(p + v * MK_WIDTH) : vf_load_even(p + v * 2 * MK_WIDTH));
+      }
+    }
   }
-  for (; i < n; i++) y[i] += w * mk_load1(x + i * step);
+#pragma clang loop unroll(full)
+  for (int v = 0; v < vectors; v++) vf_store(y + v * MK_WIDTH, sum[v]);
+}
+
+MK_INLINE mk_int mk_depthwise_steps(
+  const mk_int step, mk_int n, mk_int kernel_h, mk_int kernel_w, const float *w, mk_int w_row, const float *x,
+  mk_int x_row, mk_int x_column, float *y) {
+  mk_int i = 0;
+  // With step 2 a load takes one element more than it needs: not at the end.
+  const mk_int end = n - (step - 1);
+  if (end < MK_WIDTH) return 0;
+  // The last vector overlaps the one before it, so it starts from what y holds now.
+  float last[MK_WIDTH];
+  vf_store(last, vf_load(y + end - MK_WIDTH));
+  for (; i + 4 * MK_WIDTH <= end; i += 4 * MK_WIDTH) {
+    mk_depthwise_vectors(4, step, kernel_h, kernel_w, w, w_row, x + i * step, x_row, x_column, y + i);
+  }
+  for (; i + MK_WIDTH <= end; i += MK_WIDTH) {
+    mk_depthwise_vectors(1, step, kernel_h, kernel_w, w, w_row, x + i * step, x_row, x_column, y + i);
+  }
+  if (i < end) {
+    i = end - MK_WIDTH;
+    mk_depthwise_vectors(1, step, kernel_h, kernel_w, w, w_row, x + i * step, x_row, x_column, last);
+    vf_store(y + i, vf_load(last));
+  }
+  return end;
+}
+
+static void mk_depthwise_row(
+  mk_int n, mk_int kernel_h, mk_int kernel_w, const float *w, mk_int w_row, const float *x, mk_int x_row,
+  mk_int x_column, mk_int step, float *y) {
+  mk_int i = 0;
+  // Three columns are what networks use: a constant unrolls the loop over them.
+  if (step == 1 && kernel_w == 3) {
+    i = mk_depthwise_steps(1, n, kernel_h, 3, w, w_row, x, x_row, x_column, y);
+  } else if (step == 1) {
+    i = mk_depthwise_steps(1, n, kernel_h, kernel_w, w, w_row, x, x_row, x_column, y);
+  } else if (step == 2) {
+    i = mk_depthwise_steps(2, n, kernel_h, kernel_w, w, w_row, x, x_row, x_column, y);
+  }
+  for (; i < n; i++) {
+    float sum = y[i];
+    for (mk_int u = 0; u < kernel_h; u++) {
+      for (mk_int t = 0; t < kernel_w; t++) {
+        sum += mk_load1(w + u * w_row + t) * mk_load1(x + u * x_row + t * x_column + i * step);
+      }
+    }
+    y[i] = sum;
+  }
 }

@@ -41,6 +41,7 @@ const mk_kernels MK_TABLE = {
   .rows = MK_TILE_ROWS,
   .depth = MK_DEPTH,
   .tiles = {MK_TILE_TABLE(MK_PACKED), MK_TILE_TABLE(MK_STRIDED), MK_TILE_TABLE(MK_COLUMN)},
+  .wide_row = mk_tile_1_4_MK_PACKED,
   .activate = mk_activate,
   .transpose_panel = mk_transpose_panel,
   .softmax_panel = mk_softmax_panel,
@@ -59,7 +60,7 @@ const mk_kernels MK_TABLE = {
   .affine = mk_affine_rows,
   .binary = mk_binary_rows,
   .every_second = mk_every_second,
-  .add_scaled = mk_add_scaled,
+  .depthwise = mk_depthwise_row,
   .f16_to_f32 = mk_f16_to_f32_rows,
   .f32_to_f16 = mk_f32_to_f16_rows,
 };

@@ -5,22 +5,37 @@
 #ifndef MK_AHEAD
 #define MK_AHEAD 32
 #endif
-enum { MK_VECTORS = MK_PANEL / MK_WIDTH }; // vectors of one panel
+// The value is computed here, and nothing behind is loaded before: left to itself the compiler hoists loads of the next
+// step and has to push accumulators out of the registers for them.
+#if MK_ISA == 2
+#define MK_DONE(v) __asm__ volatile("" : "+v"(v)::"memory")
+#elif defined(__x86_64__)
+#define MK_DONE(v) __asm__ volatile("" : "+x"(v)::"memory")
+#elif defined(__aarch64__)
+#define MK_DONE(v) __asm__ volatile("" : "+w"(v)::"memory")
+#else
+#define MK_DONE(v)
+#endif
+
+enum {
+  MK_VECTORS = MK_PANEL / MK_WIDTH, // vectors of one panel
+  MK_TILE_VECTORS = 4 * MK_VECTORS,
+};
 
 // Adds a and b over depth 0..<k to the accumulators. `rows`, `panels`, `layout` are constants at each use.
 MK_INLINE void mk_tile_multiply(
   const int rows, const int panels, const mk_layout layout, const mk_tile *t,
-  vf acc[MK_BLOCK_ROWS][2 * MK_VECTORS]) {
+  vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
   const int vectors = panels * MK_VECTORS;
   // c is needed when the sums are done: fetched meanwhile.
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++) {
     __builtin_prefetch(t->c + r * t->ldc, 1, 3);
-    if (panels == 2) __builtin_prefetch(t->c + r * t->ldc + t->c_panel, 1, 3);
+    if (panels > 1) __builtin_prefetch(t->c + r * t->ldc + t->c_panel, 1, 3);
   }
   // Few accumulators cannot hide the latency of an addition: then several sets share the depth.
   const int sets = rows * vectors <= 2 ? 4 : rows * vectors <= 6 ? 2 : 1;
-  vf sum[4][MK_BLOCK_ROWS][2 * MK_VECTORS];
+  vf sum[4][MK_BLOCK_ROWS][MK_TILE_VECTORS];
 #pragma clang loop unroll(full)
   for (int s = 0; s < sets; s++)
 #pragma clang loop unroll(full)
@@ -37,7 +52,7 @@ MK_INLINE void mk_tile_multiply(
 
 #define MK_STEP(p, set)                                                                     \
   {                                                                                         \
-    vf bv[2 * MK_VECTORS];                                                                  \
+    vf bv[MK_TILE_VECTORS];                                                                  \
     if (layout == MK_PACKED) {                                                              \
       _Pragma("clang loop unroll(full)") for (int v = 0; v < panels; v++) {                 \
         __builtin_prefetch(b + ((p) + MK_AHEAD) * MK_PANEL + v * b_panel, 0, 3);            \
@@ -50,9 +65,8 @@ MK_INLINE void mk_tile_multiply(
       vf av = mk_load1(a + r * row_stride + (p) * depth_stride);                            \
       _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                \
         sum[set][r][v] += av * bv[v];                                                       \
+        MK_DONE(sum[set][r][v]);                                                            \
       }                                                                                     \
-      /* Loads hoisted to here would push accumulators out of the registers. */             \
-      __asm__ volatile("" ::: "memory");                                                    \
     }                                                                                       \
   }
 
@@ -82,7 +96,7 @@ MK_INLINE void mk_tile_multiply(
 }
 
 MK_INLINE void mk_tile_finish(
-  const int rows, const int panels, const mk_tile *t, vf acc[MK_BLOCK_ROWS][2 * MK_VECTORS]) {
+  const int rows, const int panels, const mk_tile *t, vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
   const int vectors = panels * MK_VECTORS;
 #define MK_EACH(statement)                                         \
   _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) \
@@ -123,7 +137,7 @@ MK_INLINE void mk_tile_finish(
 
 #define MK_TILE_FUNCTION(rows, panels, layout)                                \
   static void mk_tile_##rows##_##panels##_##layout(const mk_tile *t) {        \
-    vf acc[MK_BLOCK_ROWS][2 * MK_VECTORS];                                    \
+    vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS];                                    \
     mk_tile_multiply(rows, panels, layout, t, acc);                           \
     mk_tile_finish(rows, panels, t, acc);                                     \
   }
@@ -140,6 +154,9 @@ MK_INLINE void mk_tile_finish(
 #else
 #define MK_HEIGHTS(M, panels, layout) M(1, panels, layout) M(2, panels, layout)
 #endif
+
+// A single row, four panels at once: memory gives more when it is read at several places.
+MK_TILE_FUNCTION(1, 4, MK_PACKED)
 
 #define MK_TILE_NAME(rows, panels, layout) mk_tile_##rows##_##panels##_##layout,
 

@@ -25,7 +25,8 @@ struct Bundle: Sendable {
     guard let model = candidates.first(where: Self.exists) else {
       if Self.exists(path("encoder_model.onnx")) || Self.exists(path("onnx/encoder_model.onnx")) {
         throw MueError(
-          .unsupported, "this bundle has its encoder and decoder in separate ONNX files; a unified model.onnx is needed",
+          .unsupported,
+          "this bundle has its encoder and decoder in separate ONNX files; a unified model.onnx is needed",
           at: .init(file: directory))
       }
       throw MueError(.notFound, "the folder has no model.onnx", at: .init(file: directory))

@@ -69,7 +69,9 @@ extension Session {
         .limitExceeded, "\(name) has \(length) tokens; the model takes at most \(preparation.maxSequence)",
         at: .init(argument: name))
     }
-    let all = ids.type == .int64 ? try ids.elements(as: Int64.self).map { Int($0) } : try ids.elements(as: Int32.self).map { Int($0) }
+    let all =
+      ids.type == .int64
+      ? try ids.elements(as: Int64.self).map { Int($0) } : try ids.elements(as: Int32.self).map { Int($0) }
     return (0..<batch).map { Array(all[$0 * length..<($0 + 1) * length]) }
   }
 

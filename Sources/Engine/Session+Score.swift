@@ -49,7 +49,8 @@ extension Session {
       var scoring = Scoring()
       scoring.answers = answers
       scoring.logProbabilities = passes.logProbabilities
-      scoring.best = passes.logProbabilities.indices.max { passes.logProbabilities[$0] < passes.logProbabilities[$1] } ?? 0
+      scoring.best =
+        passes.logProbabilities.indices.max { passes.logProbabilities[$0] < passes.logProbabilities[$1] } ?? 0
       scoring.report = builder.report(
         sample, decoderExits: passes.exits, decoderSimilarities: options.similarities ? passes.similarities : [],
         multiplyAdds: passes.multiplyAdds, fullMultiplyAdds: passes.fullMultiplyAdds,

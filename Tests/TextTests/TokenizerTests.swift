@@ -99,8 +99,8 @@ private func failure(_ json: JSONValue) -> MueError? {
 
   @Test func longWordsTakeNoQuadraticTime() throws {
     let tokenizer = try Tokenizer(json: byteLevelJSON())
-    let count = 300_000
-    // Quadratic time would be 10^11 steps.
+    let count = 50_000
+    // Quadratic time would be 2 * 10^10 steps.
     let ids = try tokenizer.encode(String(repeating: "the", count: count), addSpecialTokens: false)
     #expect(ids == Array(repeating: 261, count: count))
   }

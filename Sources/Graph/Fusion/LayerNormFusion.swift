@@ -26,7 +26,7 @@ enum LayerNormFusion {
       ] {
         guard isVector(gamma, matcher), let (source, epsilon) = normalization(normalized, matcher) else { continue }
         return Graph.Node(
-          "LayerNormalization", domain: "mue", name: node.name, inputs: [source, gamma, beta], outputs: node.outputs,
+          "LayerNormalization", name: node.name, inputs: [source, gamma, beta], outputs: node.outputs,
           attributes: Attributes(["axis": .int(-1), "epsilon": .float(epsilon)]))
       }
     }

@@ -1,0 +1,67 @@
+import Exit
+import JSON
+import Tensor
+import Testing
+
+@testable import Engine
+
+@Suite struct ConfigurationTests {
+  private let tasks = TaskTemplate.all([
+    "tasks": [
+      "caption": ["prompt": " what does the image describe?", "max_tokens": 24],
+      "entailment": [
+        "prompt": " does the image describe \" {hypothesis} \"?", "answers": [" yes", " no"],
+        "decoder_prefix": "prompt",
+      ],
+      "vqa": ["prompt": " {question}", "max_tokens": 4],
+    ]
+  ])
+
+  @Test func theTaskIsTheOneWithTheMostOfItsOwnWords() {
+    func name(_ text: String) -> String? { TaskTemplate.matching(text, among: tasks)?.name }
+    #expect(name(" what does the image describe?") == "caption")
+    #expect(name(" does the image describe \" there is a cat \"?") == "entailment")
+    #expect(name(" how many cats are there?") == "vqa")
+    #expect(name("no leading space") == nil)
+    #expect(TaskTemplate.matching(" does the image describe \" x \"?", among: tasks)?.decoderReadsPrompt == true)
+  }
+
+  @Test func thresholdsComeFromTheConfiguration() throws {
+    let exits = try CalibratedExits.read(
+      [
+        "exits": [
+          "calibrated": [
+            "image": 0.98, "text": 0.9, "decoder": ["theta": 0.95, "schedule": "paper", "beta": 0.9, "tau": 2],
+          ]
+        ]
+      ], file: "mue.json")
+    #expect(exits?.image == 0.98)
+    #expect(exits?.decoder == DecoderThreshold(theta: 0.95, schedule: .paper, beta: 0.9, tau: 2))
+    #expect(try CalibratedExits.read(["version": 1], file: "mue.json") == nil)
+  }
+
+  @Test func badThresholdsAreNamed() throws {
+    let bad: JSONValue = ["exits": ["calibrated": ["image": 0.9, "text": "high", "decoder": ["theta": 0.9]]]]
+    do {
+      _ = try CalibratedExits.read(bad, file: "mue.json")
+      Issue.record("a text was taken for a threshold")
+    } catch {
+      #expect(error.location.file == "mue.json")
+      #expect(error.location.field?.contains("text") == true)
+    }
+    let schedule: JSONValue = [
+      "exits": ["calibrated": ["image": 0.9, "text": 0.9, "decoder": ["theta": 0.9, "schedule": "soon"]]]
+    ]
+    #expect(throws: MueError.self) { try CalibratedExits.read(schedule, file: "mue.json") }
+  }
+
+  @Test func whatIsNoModelIsRefused() {
+    #expect(throws: MueError.self) { try Model.open(path: "/nonexistent/model") }
+    #expect(throws: MueError.self) {
+      let bytes = Array("this is a text file".utf8)
+      let buffer = try Buffer(byteCount: bytes.count)
+      bytes.withUnsafeBytes { buffer.base.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+      _ = try Model.parse(onnx: buffer)
+    }
+  }
+}
