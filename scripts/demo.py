@@ -9,6 +9,7 @@ everything runs through the command line, a process for each answer; then in thi
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -203,6 +204,9 @@ def main(arguments: list[str]) -> None:
         captions = [outcome for outcome in outcomes if outcome.task.kind == "caption"]
         footer = f"MuE {info['version']}, {info['cpu']}, {info['threads']} threads, fp32; {words}; times in Python, warm, "
         footer += f"median of {PYTHON_RUNS}"
+        load, cores = os.getloadavg()[0], int(info["cores"])
+        if load > 2 * cores:
+            footer += f"; on a busy machine: load {load:.0f} on {cores} cores"
         draw(picture, outcomes, summary(captions, "captions"), footer)
         print(f"\nwrote {picture}")
 

@@ -29,7 +29,7 @@ static mue_error *caption(mue_session *session, const mue_image *image, const mu
     double sum = 0;
     layers = mue_result_decoder_exits(result, 0, &count);
     for (token = 0; token < count; token++) sum += layers[token];
-    printf("%s  image %d/%d  text %d/%d  decoder %.1f/%d  %.0f %% of the multiply-adds  %.1f ms  %s\n", name,
+    printf("%s  image %d/%d  text %d/%d  decoder %.1f/%d  %.0f %% of the multiply-adds  %.1f ms %s\n", name,
            (int)report.image_exit, (int)report.image_depth, (int)report.text_exit, (int)report.text_depth,
            count ? sum / (double)count : 0.0, (int)report.decoder_depth,
            100.0 * (double)report.macs_run / (double)report.macs_full, report.total_ms, mue_result_text(result, 0));
