@@ -56,6 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle", type=Path)
     report = json.loads((parser.parse_args().bundle / "evaluation.json").read_text())
+    report = {split: report[split] for split in NAMES}
     print("\n\n".join([quality_table(report), forms_table(report), depth_table(report)]))
 
 

@@ -36,7 +36,7 @@ def write_samples(out: Path, split: str, count: int) -> None:
     entries = []
     for index, item in enumerate(_varied(make_items(split, 40 * count, SAMPLE_SEED), count)):
         name = f"scene-{index + 1}.png"
-        Image.fromarray(item.picture).quantize(192).save(out / name, optimize=True)
+        Image.fromarray(item.picture).save(out / name, optimize=True)
         lines = records(item, name)
         entries.append({
             "image": name, "caption": {"prompt": lines[0]["prompt"], "references": item.captions},

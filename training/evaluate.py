@@ -19,7 +19,7 @@ from .cider import CiderD
 from .controls import text_only_optimum
 from .exits import Exits
 from .init_from_onnx import load_exported
-from .items import Item, make_items
+from .items import EVALUATION_SEED, Item, make_items
 from .language import LABELS
 from .model import UnifiedModel
 from .tokenizer import TextCodec
@@ -81,8 +81,9 @@ def scores(model: UnifiedModel, items: list[Item], found: Answers) -> dict:
             "questions": question_scores(items, found.questions), "depths": depths(found, model.config.encoder_layers)}
 
 
-def evaluate(model: UnifiedModel, split: str, count: int, exits: Exits | None, controls: bool = True) -> dict:
-    codec, items = TextCodec(), make_items(split, count)
+def evaluate(model: UnifiedModel, split: str, count: int, exits: Exits | None, controls: bool = True,
+             seed: int = EVALUATION_SEED) -> dict:
+    codec, items = TextCodec(), make_items(split, count, seed)
     report = {"pictures": count, "full": scores(model, items, answer(model, codec, items))}
     if exits:
         report["exits"] = scores(model, items, answer(model, codec, items, exits))
@@ -103,6 +104,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, help="evaluate this training checkpoint instead of model.onnx")
     parser.add_argument("--splits", nargs="+", default=["heldout", "test"])
     parser.add_argument("--count", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=EVALUATION_SEED, help="other pictures of the same splits")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-controls", action="store_true")
     parser.add_argument("--json", type=Path)
@@ -117,7 +119,7 @@ def main() -> None:
         model = load_exported(args.bundle)
         settings = json.loads((args.bundle / "mue.json").read_text())
         exits = Exits.from_json(settings["exits"]["calibrated"]) if "exits" in settings else None
-    report = {split: evaluate(model, split, args.count, exits, not args.no_controls)
+    report = {split: evaluate(model, split, args.count, exits, not args.no_controls, args.seed)
               for split in tqdm(args.splits, unit="split")}
     text = json.dumps(report, indent=1, default=float)
     print(text)

@@ -45,10 +45,24 @@ public func mue_image_from_rgb(
   reporting { () throws(MueError) in
     let target = try outParameter(image, "image")
     guard let pixels else { throw .argument("pixels", "pixels is NULL") }
+    guard width > 0, height > 0 else { throw .argument("width", "width and height must be at least 1") }
     let (row, overflow) = width.multipliedReportingOverflow(by: 3)
-    guard !overflow else { throw .argument("width", "an image cannot be that wide") }
-    // RGBImage checks sizes, stride and limits, and copies.
-    let copy = try RGBImage(width: width, height: height, rgb: pixels, rowStride: stride == 0 ? row : stride)
+    guard !overflow, !row.multipliedReportingOverflow(by: height).overflow else {
+      throw MueError(.limitExceeded, "no image is that large", at: .init(argument: "width"))
+    }
+    let stride = stride == 0 ? row : stride
+    guard stride >= row, !stride.multipliedReportingOverflow(by: height).overflow else {
+      throw .argument("stride", "stride must be at least 3 * width and the rows must fit the address space")
+    }
+    // The model's own limit may be lower; requests look at it.
+    var limits = ImageLimits()
+    limits.pixels = EngineLimits().imagePixels
+    let copy: RGBImage
+    do throws(MueError) {
+      copy = try RGBImage(width: width, height: height, rgb: pixels, rowStride: stride, limits: limits)
+    } catch {
+      throw error.located(.init(argument: "width"))
+    }
     target.pointee = try ImageBox(.rgb(copy)).makeHandle()
   }
 }

@@ -4,6 +4,7 @@ import Tensor
 /// A C struct that begins with `struct_size` and only ever grows at its end.
 protocol VersionedStruct {
   init()
+  // swift-format-ignore: AlwaysUseLowerCamelCase
   var struct_size: Int { get set }
 }
 

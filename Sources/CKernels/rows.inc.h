@@ -414,21 +414,36 @@ MK_INLINE mk_int mk_depthwise_steps(
   mk_int i = 0;
   // With step 2 a load takes one element more than it needs: not at the end.
   const mk_int end = n - (step - 1);
+  if (end < MK_WIDTH) return 0;
+  // The last vector overlaps the one before it, so it starts from what y holds now.
+  float last[MK_WIDTH];
+  vf_store(last, vf_load(y + end - MK_WIDTH));
   for (; i + 4 * MK_WIDTH <= end; i += 4 * MK_WIDTH) {
     mk_depthwise_vectors(4, step, kernel_h, kernel_w, w, w_row, x + i * step, x_row, x_column, y + i);
   }
   for (; i + MK_WIDTH <= end; i += MK_WIDTH) {
     mk_depthwise_vectors(1, step, kernel_h, kernel_w, w, w_row, x + i * step, x_row, x_column, y + i);
   }
-  return i;
+  if (i < end) {
+    i = end - MK_WIDTH;
+    mk_depthwise_vectors(1, step, kernel_h, kernel_w, w, w_row, x + i * step, x_row, x_column, last);
+    vf_store(y + i, vf_load(last));
+  }
+  return end;
 }
 
 static void mk_depthwise_row(
   mk_int n, mk_int kernel_h, mk_int kernel_w, const float *w, mk_int w_row, const float *x, mk_int x_row,
   mk_int x_column, mk_int step, float *y) {
   mk_int i = 0;
-  if (step == 1) i = mk_depthwise_steps(1, n, kernel_h, kernel_w, w, w_row, x, x_row, x_column, y);
-  if (step == 2) i = mk_depthwise_steps(2, n, kernel_h, kernel_w, w, w_row, x, x_row, x_column, y);
+  // Three columns are what networks use: a constant unrolls the loop over them.
+  if (step == 1 && kernel_w == 3) {
+    i = mk_depthwise_steps(1, n, kernel_h, 3, w, w_row, x, x_row, x_column, y);
+  } else if (step == 1) {
+    i = mk_depthwise_steps(1, n, kernel_h, kernel_w, w, w_row, x, x_row, x_column, y);
+  } else if (step == 2) {
+    i = mk_depthwise_steps(2, n, kernel_h, kernel_w, w, w_row, x, x_row, x_column, y);
+  }
   for (; i < n; i++) {
     float sum = y[i];
     for (mk_int u = 0; u < kernel_h; u++) {

@@ -6,5 +6,5 @@ public enum Processor {
   public static var instructionSet: String { String(cString: mk_isa_name()) }
 
   /// Cores that the process may run on, which is what 0 threads stands for.
-  public static var usableCores: Int { Int(mk_usable_cores()) }
+  public static var usableCores: Int { Int(mk_processor_count()) }
 }

@@ -13,8 +13,9 @@ extension CKernels {
     var seed: UInt64 = 1
   }
 
-  private func check(_ isa: Int32, _ c: Case, hide: (_ batch: Int, _ query: Int, _ key: Int) -> Bool = { _, _, _ in false })
-  {
+  private func check(
+    _ isa: Int32, _ c: Case, hide: (_ batch: Int, _ query: Int, _ key: Int) -> Bool = { _, _, _ in false }
+  ) {
     var randoms = Randoms(c.seed)
     let (qRow, kRow, vRow) = (c.dqk + randoms.int(0...3), c.dqk + randoms.int(0...3), c.dv + randoms.int(0...3))
     let outRow = c.dv + randoms.int(0...3)

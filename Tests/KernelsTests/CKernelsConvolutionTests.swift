@@ -4,7 +4,8 @@ import Testing
 
 extension CKernels {
   private static func shape(
-    batch: Int = 1, _ channels: Int, _ height: Int, _ width: Int, to out: Int, kernel: (Int, Int), stride: (Int, Int) = (1, 1),
+    batch: Int = 1, _ channels: Int, _ height: Int, _ width: Int, to out: Int, kernel: (Int, Int),
+    stride: (Int, Int) = (1, 1),
     dilation: (Int, Int) = (1, 1), pads: (top: Int, left: Int, bottom: Int, right: Int) = (0, 0, 0, 0), groups: Int = 1
   ) -> mk_conv_shape? {
     let h = height + pads.top + pads.bottom - dilation.0 * (kernel.0 - 1) - 1
@@ -93,7 +94,8 @@ extension CKernels {
           batch: randoms.int(1...2), channels, randoms.int(1...20), randoms.int(1...40), to: out, kernel: kernel,
           stride: strided ? (1, 1) : (randoms.int(1...3), randoms.int(1...3)),
           dilation: round % 7 == 0 ? (randoms.int(1...3), randoms.int(1...3)) : (1, 1),
-          pads: strided ? (0, 0, 0, 0) : (randoms.int(0...3), randoms.int(0...3), randoms.int(0...3), randoms.int(0...3)),
+          pads: strided
+            ? (0, 0, 0, 0) : (randoms.int(0...3), randoms.int(0...3), randoms.int(0...3), randoms.int(0...3)),
           groups: depthwise ? channels : groups)
         guard let shape else { continue }
         check(

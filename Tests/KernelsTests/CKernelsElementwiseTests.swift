@@ -111,7 +111,8 @@ extension CKernels {
   func unarySpecialValues(isa: Int32) {
     let limits: [(mk_unary_op, low: Float, high: Float)] = [
       (MK_RELU, 0, .infinity), (MK_GELU_ERF, 0, .infinity), (MK_GELU_TANH, 0, .infinity), (MK_SIGMOID, 0, 1),
-      (MK_TANH, -1, 1), (MK_EXP, 0, .infinity), (MK_ERF, -1, 1), (MK_SILU, 0, .infinity), (MK_NEG, .infinity, -.infinity),
+      (MK_TANH, -1, 1), (MK_EXP, 0, .infinity), (MK_ERF, -1, 1), (MK_SILU, 0, .infinity),
+      (MK_NEG, .infinity, -.infinity),
       (MK_ABS, .infinity, .infinity), (MK_SOFTPLUS, 0, .infinity), (MK_FLOOR, -.infinity, .infinity),
       (MK_ROUND, -.infinity, .infinity), (MK_RECIPROCAL, 0, 0),
     ]

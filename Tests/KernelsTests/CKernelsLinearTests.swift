@@ -185,7 +185,9 @@ extension CKernels {
     Self.with(isa) {
       for round in 0..<60 {
         let big = round % 10 == 9
-        let (m, n, k) = (randoms.int(1...(big ? 110 : 40)), randoms.int(1...(big ? 300 : 40)), randoms.int(1...(big ? 300 : 40)))
+        let (m, n, k) = (
+          randoms.int(1...(big ? 110 : 40)), randoms.int(1...(big ? 300 : 40)), randoms.int(1...(big ? 300 : 40))
+        )
         let batch = big ? 1 : randoms.int(1...4)
         let (transA, transB) = (round & 1 != 0, round & 2 != 0)
         let lda = (transA ? m : k) + randoms.int(0...3)

@@ -10,7 +10,10 @@ extension CKernels {
       var randoms = Randoms(UInt64(round))
       let rank = randoms.int(0...(round % 10 == 0 ? 8 : 5))
       var shape = (0..<rank).map { _ in randoms.int(1...(rank > 5 ? 3 : 7)) }
-      if round % 15 == 3, rank >= 2 { shape[rank - 1] = 70; shape[0] = 70 }
+      if round % 15 == 3, rank >= 2 {
+        shape[rank - 1] = 70
+        shape[0] = 70
+      }
       let count = shape.reduce(1, *)
       guard count < 30_000 else { continue }
       let perm = (0..<rank).map { Int32($0) }.shuffled(using: &randoms)

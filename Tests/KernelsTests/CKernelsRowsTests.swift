@@ -83,10 +83,12 @@ extension CKernels {
             if n > 0, abs(Double(mk_logsumexp(x.p + r * n, n)) - all) > 1e-6 * max(1, abs(all)) { worst = .infinity }
             for i in 0..<n {
               let expected = log ? s[i] - all : exp(s[i] - all)
-              let error = expected == -.infinity && y[r * n + i] == -.infinity ? 0 : abs(Double(y[r * n + i]) - expected)
+              let error =
+                expected == -.infinity && y[r * n + i] == -.infinity ? 0 : abs(Double(y[r * n + i]) - expected)
               // x - max is rounded, and exp turns that error into a relative one.
               let relative = 8e-7 + (top - s[i]) * 6e-8
-              let bound = log ? 1e-6 * max(1, abs(all) + abs(expected)) : expected == 0 ? 0 : relative * expected + 1e-37
+              let bound =
+                log ? 1e-6 * max(1, abs(all) + abs(expected)) : expected == 0 ? 0 : relative * expected + 1e-37
               worst = error <= bound ? max(worst, error / bound) : .infinity
             }
           }

@@ -1,6 +1,8 @@
 /* Not linked with the library: loads it by path, again and again, and looks at what that does to the process.
    usage: loading LIBRARY NAME...    NAME: every function that the header declares */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <mue.h>
 #include <signal.h>

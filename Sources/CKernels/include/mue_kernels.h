@@ -29,9 +29,6 @@ int32_t mk_pool_threads(const mk_pool *pool);
  * is using the pool, or `fn` itself calls this, the tasks run on the calling thread (as worker 0). */
 void mk_parallel(mk_pool *pool, mk_int tasks, void (*fn)(void *ctx, mk_int task, int32_t worker), void *ctx);
 
-/* Cores that this process may run on; at least 1. */
-int32_t mk_usable_cores(void);
-
 /* The processors this process may run on: its affinity mask, so containers' cpusets count too. At least 1. */
 int32_t mk_processor_count(void);
 

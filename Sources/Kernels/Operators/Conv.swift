@@ -66,13 +66,9 @@ extension Operator {
       })
   }
 
-  /// Everything of a convolution that its packed weights may depend on.
+  /// What the packed weights depend on: image sizes do not count, so plans of all shapes share them.
   private static func layoutKey(_ s: mk_conv_shape) -> String {
-    let sizes = [
-      s.batch, s.channels, s.height, s.width, s.out_channels, s.out_height, s.out_width, s.kernel_h, s.kernel_w,
-      s.stride_h, s.stride_w, s.dilation_h, s.dilation_w, s.pad_top, s.pad_left, s.groups,
-    ]
-    return sizes.map { String($0) }.joined(separator: ".")
+    [s.channels, s.out_channels, s.groups, s.kernel_h, s.kernel_w].map { String($0) }.joined(separator: ".")
   }
 
   private static func convolutionShape(

@@ -13,7 +13,14 @@ extension Operator {
           }
         }
         let output = TensorInfo(input.type, input.shape, constant: input.constant)
-        return node.outputCount > 1 ? [output, TensorInfo(.bool, input.shape)] : [output]
+        guard node.outputCount > 1 else { return [output] }
+        // A constant, because a planner that shares the memory of a view runs nothing that could write it.
+        guard try Shape.elementCount(input.shape) <= 1 << 26 else {
+          throw MueError(.limitExceeded, "a mask of shape \(input.shape)")
+        }
+        let mask = try Tensor(.bool, input.shape)
+        mask.pointer.initializeMemory(as: UInt8.self, repeating: 1, count: mask.count)
+        return [output, TensorInfo(mask)]
       },
       prepare: { call throws(MueError) in
         let copy = try copyStep(call)

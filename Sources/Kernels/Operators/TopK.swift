@@ -18,10 +18,13 @@ extension Operator {
     prepare: { call throws(MueError) in
       let input = try call.input(0)
       let axis = try Shape.normalizedAxis(call.attributes.int("axis", default: -1), rank: input.shape.count)
-      guard call.outputs.count == 2 else { throw MueError(.internal, "TopK needs both outputs") }
+      let values = try call.output()
+      // The heap lives in the second output; without one, in scratch.
+      let indices = call.outputs.count > 1 ? call.outputs[1].pointer : nil
+      if indices == nil { try call.scratch.reserve(values.count &* 8) }
       return try input.type.visit(
         TopKVisitor(
-          input: input, values: call.outputs[0], indices: call.outputs[1], axis: axis,
+          input: input, values: values, indices: indices, scratch: call.scratch, axis: axis,
           largest: call.attributes.flag("largest", default: true)))
     })
 }
@@ -29,7 +32,8 @@ extension Operator {
 private struct TopKVisitor: NumericVisitor {
   let input: Operand
   let values: Operand
-  let indices: Operand
+  let indices: UnsafeMutableRawPointer?
+  let scratch: Scratch
   let axis: Int
   let largest: Bool
 
@@ -40,9 +44,9 @@ private struct TopKVisitor: NumericVisitor {
     let inner = input.shape[(axis + 1)...].reduce(1, &*)
     let outer = input.shape[..<axis].reduce(1, &*)
     let (source, largest) = (input.pointer, largest)
-    let (values, indices) = (values.pointer, indices.pointer)
+    let (values, given, scratch) = (values.pointer, indices, scratch)
     return { () throws(MueError) in
-      guard k > 0 else { return }
+      guard k > 0, let indices = given ?? scratch.base else { return }
       for block in 0..<outer {
         for column in 0..<inner {
           let line = Line<Element>(
