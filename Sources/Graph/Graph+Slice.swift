@@ -15,13 +15,22 @@ extension Graph {
     return kept.reversed()
   }
 
-  /// For each value whether it depends on one of `sources` (which count themselves).
+  /// For each value whether its elements depend on the elements (not only the sizes) of one of `sources`, which count
+  /// themselves.
+  ///
+  /// - Complexity: O(nodes).
   public func dependents(of sources: some Sequence<ValueID>) -> [Bool] {
     var depends = [Bool](repeating: false, count: values.count)
     for source in sources { depends[source] = true }
-    for node in nodes where node.inputs.contains(where: { $0.map { depends[$0] } ?? false }) {
+    for node in nodes where !node.readsShapeOnly {
+      guard node.inputs.contains(where: { $0.map { depends[$0] } ?? false }) else { continue }
       for case let output? in node.outputs { depends[output] = true }
     }
     return depends
   }
+}
+
+extension Graph.Node {
+  /// `Shape` and `Size` follow from the shape of their input, even when its elements are data.
+  var readsShapeOnly: Bool { domain.isEmpty && (operatorName == "Shape" || operatorName == "Size") }
 }

@@ -8,7 +8,7 @@ import Tensor
 enum AttentionFusion {
   static func run(_ graph: inout Graph) {
     var matcher = PatternMatcher(graph)
-    let dependsOnData = graph.dataDependents()
+    let dependsOnData = graph.dependents(of: graph.inputs.map(\.value))
     for index in graph.nodes.indices where graph.nodes[index].operatorName == "Softmax" {
       guard let (matched, last) = match(graph.nodes[index], matcher) else { continue }
       var fused = matched

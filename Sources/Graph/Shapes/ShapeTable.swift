@@ -64,7 +64,7 @@ public struct ShapeTable: Sendable {
         shape: info.shape.map { Dimension(base: $0, growth: [Int](repeating: 0, count: symbols.count)) },
         isSizeOnly: value.constant != nil)
     }
-    let dependsOnData = graph.dataDependents()
+    let dependsOnData = graph.dependents(of: graph.inputs.map(\.value))
     for index in entries.indices where entries[index] != nil { entries[index]?.isSizeOnly = !dependsOnData[index] }
     for (position, symbol) in symbols.enumerated() {
       var sizes = baseSizes
@@ -106,18 +106,5 @@ public struct ShapeTable: Sendable {
       let term = factor == 1 ? symbols[index].name : "\(factor)*\(symbols[index].name)"
       return offset == 0 ? term : "\(term)\(offset < 0 ? "-" : "+")\(abs(offset))"
     }
-  }
-}
-
-extension Graph {
-  /// For each value whether its elements depend on the elements (not only the sizes) of a graph input.
-  public func dataDependents() -> [Bool] {
-    var depends = [Bool](repeating: false, count: values.count)
-    for input in inputs { depends[input.value] = true }
-    for node in nodes where !(node.domain.isEmpty && (node.operatorName == "Shape" || node.operatorName == "Size")) {
-      guard node.inputs.contains(where: { $0.map { depends[$0] } ?? false }) else { continue }
-      for case let output? in node.outputs { depends[output] = true }
-    }
-    return depends
   }
 }

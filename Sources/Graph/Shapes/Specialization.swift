@@ -82,9 +82,9 @@ public struct Specialization {
     }
   }
 
-  /// `Shape` and `Size` follow from the shape of their input, even when its elements are data.
+  /// The result of `Shape` or `Size`.
   private static func shapeConstant(_ node: Graph.Node, _ inputs: [TensorInfo?]) throws(MueError) -> Tensor? {
-    guard node.domain.isEmpty, node.operatorName == "Shape" || node.operatorName == "Size" else { return nil }
+    guard node.readsShapeOnly else { return nil }
     guard let shape = inputs.first??.shape else { throw MueError(.invalidModel, "input 0 is missing") }
     if node.operatorName == "Size" { return try Tensor(.int64, [], [Int64(Shape.elementCount(shape))]) }
     let rank = shape.count
