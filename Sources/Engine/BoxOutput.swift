@@ -1,5 +1,6 @@
 import JSON
 import Tensor
+import Vision
 
 /// How tokens `<bin_i>` stand for coordinates. Source: OFA, utils/eval_utils.py (eval_refcoco).
 struct BoxOutput: Sendable {

@@ -1,6 +1,7 @@
 import Decode
 import Tensor
 import Text
+import Vision
 
 extension Hypothesis {
   /// What a search found, in the words and boxes of its task.

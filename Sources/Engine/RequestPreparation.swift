@@ -9,13 +9,20 @@ struct RequestPreparation {
   let model: Model
 
   /// pixel_values, float32 [1, 3, height, width].
-  func pixels(_ image: ImageInput) throws(MueError) -> Tensor { try sizedPixels(image).pixels }
-
-  /// pixel_values, and the size of the picture they were made of (their own when they were given as they are).
-  func sizedPixels(_ image: ImageInput) throws(MueError) -> (pixels: Tensor, size: PictureSize) {
+  ///
+  /// - Returns: also the size of the picture they were made of (their own when they were given as they are).
+  func pixels(_ image: ImageInput) throws(MueError) -> (pixels: Tensor, size: PictureSize) {
     var limits = ImageLimits()
     limits.pixels = model.options.limits.imagePixels
-    if case .tensor(let tensor) = image { return (tensor, Self.size(tensor, width: nil, height: nil)) }
+    switch image {
+    case .tensor(let tensor): return (tensor, Self.size(tensor, width: nil, height: nil))
+    case .features(let features):
+      guard features.model === model else {
+        throw MueError(.invalidArgument, "the image features are of another model", at: .init(argument: "features"))
+      }
+      return (features.pixelValues, features.size)
+    default: break
+    }
     guard let preprocessor = model.preprocessor else {
       throw MueError(.unsupported, "the model has no preprocessor_config.json: give pixel_values")
     }
@@ -93,7 +100,9 @@ struct RequestPreparation {
   }
 
   func sample(_ item: RequestItem, pixels: Tensor) throws(MueError) -> SampleInput {
-    try SampleInput(pixelValues: pixels, inputIDs: ids(prompt(item)), padding: padding)
+    var sample = try SampleInput(pixelValues: pixels, inputIDs: ids(prompt(item)), padding: padding)
+    if case .features(let features) = item.image { sample.image = features.stream }
+    return sample
   }
 
   var padding: Int? { model.bundle?.setting("pad_token_id") }

@@ -1,4 +1,5 @@
 import Tensor
+import Vision
 
 /// Layers per stream.
 public struct LayerCounts: Sendable, Equatable {

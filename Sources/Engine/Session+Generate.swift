@@ -75,7 +75,7 @@ extension Session {
     var milliseconds = 0.0
     for item in items {
       let watch = Stopwatch()
-      let (pixels, size) = try preparation.sizedPixels(item.image)
+      let (pixels, size) = try preparation.pixels(item.image)
       milliseconds += watch.milliseconds
       samples.append(try preparation.sample(item, pixels: pixels))
       pictures.append(size)
