@@ -92,7 +92,8 @@ struct HostGenerateOptions {
     } else if options.length_penalty != 0 {
       guard options.length_penalty > 0, options.length_penalty.isFinite else {
         throw .argument(
-          "options.length_penalty", "options.length_penalty is \(options.length_penalty) and must be at least 0, or MUE_OFF")
+          "options.length_penalty",
+          "options.length_penalty is \(options.length_penalty) and must be at least 0, or MUE_OFF")
       }
       engine.lengthPenalty = options.length_penalty
     }

@@ -83,7 +83,8 @@ struct VocabularyRows {
       var sum = Double(weights.bias.map { $0.pointer.loadUnaligned(fromByteOffset: token * 4, as: Float.self) } ?? 0)
       var offset = token * weights.tokenStride * 4
       for channel in 0..<width {
-        sum += Double(hidden[channel]) * Double(weights.matrix.pointer.loadUnaligned(fromByteOffset: offset, as: Float.self))
+        sum +=
+          Double(hidden[channel]) * Double(weights.matrix.pointer.loadUnaligned(fromByteOffset: offset, as: Float.self))
         offset += weights.channelStride * 4
       }
       return Float(sum)

@@ -39,7 +39,11 @@ struct TaskTemplate: Sendable {
       throw json.failure("length_penalty must be a finite number of at least 0")
     }
     if let constraint = json["constraint"] {
-      if let token = constraint.value.stringValue { self.constraint = [token] } else { self.constraint = try constraint.strings() }
+      if let token = constraint.value.stringValue {
+        self.constraint = [token]
+      } else {
+        self.constraint = try constraint.strings()
+      }
     } else {
       constraint = nil
     }

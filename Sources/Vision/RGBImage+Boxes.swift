@@ -1,7 +1,6 @@
 import CCodecs
 import Tensor
 
-
 extension RGBImage {
   /// A copy with the outline of each box, red and three pixels wide; what lies outside the picture is cut off.
   ///

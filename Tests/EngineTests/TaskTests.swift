@@ -59,11 +59,12 @@ import Vision
     #expect(tasks.first { $0.name == "vqa" }?.normalization == .answers)
   }
 
-  @Test(arguments: [
-    ["beams": 0], ["beams": 65], ["beams": "five"], ["max_tokens": 0], ["length_penalty": -1], ["output": "picture"],
-    ["output": "boxes", "bins": 1], ["output": "boxes", "max_image_size": 0], ["normalize_over": "x"],
-    ["constraint": [1]],
-  ] as [JSONValue])
+  @Test(
+    arguments: [
+      ["beams": 0], ["beams": 65], ["beams": "five"], ["max_tokens": 0], ["length_penalty": -1], ["output": "picture"],
+      ["output": "boxes", "bins": 1], ["output": "boxes", "max_image_size": 0], ["normalize_over": "x"],
+      ["constraint": [1]],
+    ] as [JSONValue])
   func badSettingsAreNamed(task: JSONValue) throws {
     var task = task.objectValue ?? JSONObject()
     task["prompt"] = "p"

@@ -55,7 +55,8 @@ struct EvaluateCommand: ParsableCommand {
     let machine = runs[0].answered.first
     if json {
       let report: JSONValue = [
-        "model": .string(model), "data": .string(data), "items": .int(items.count), "beams": search.beams.map { .int($0) } ?? .null,
+        "model": .string(model), "data": .string(data), "items": .int(items.count),
+        "beams": search.beams.map { .int($0) } ?? .null,
         "runs": .array(
           summaries.map { run in
             [
