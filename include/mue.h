@@ -242,7 +242,7 @@ typedef struct mue_model_options {
   size_t struct_size;
   const mue_limits *limits; /* NULL for the defaults */
   int32_t threads;          /* of the pool, the calling thread included; 0: the cores that the process may use */
-  int32_t reserved;
+  int32_t inspect_only;     /* 1: for mue_model_inspect; nodes that MuE cannot run are listed, requests are refused */
   mue_log_callback log; /* NULL for silence */
   void *log_user;
 } mue_model_options;
@@ -298,6 +298,16 @@ MUE_API mue_error *mue_image_from_tensor(const mue_tensor *pixel_values, mue_ima
 
 /* NULL is fine. Since 1.0. */
 MUE_API void mue_image_free(mue_image *image);
+
+/* An image that went through the image stream of a model's encoder, to be asked many prompts. Immutable: may serve any
+   number of requests on that model, on any threads. Made by mue_session_encode_image. */
+typedef struct mue_image_features mue_image_features;
+
+/* The last layer of the image stream that ran; 0 for NULL. Since 1.0. */
+MUE_API int32_t mue_image_features_exit_layer(const mue_image_features *features);
+
+/* NULL is fine. Since 1.0. */
+MUE_API void mue_image_features_free(mue_image_features *features);
 
 /* ---- Cancelling ------------------------------------------------------------------------------------------------- */
 
@@ -364,8 +374,9 @@ typedef struct mue_item {
   const mue_image *image;
   const char *prompt; /* NULL takes the model's default prompt (captioning) */
   size_t prompt_length;
+  const mue_image_features *features; /* in place of `image`, which is then NULL: the image was encoded before */
 } mue_item;
-#define MUE_ITEM_INIT {sizeof(mue_item), NULL, NULL, 0}
+#define MUE_ITEM_INIT {sizeof(mue_item), NULL, NULL, 0, NULL}
 
 /* Options of mue_session_score and mue_session_forward. */
 typedef struct mue_request_options {
@@ -417,6 +428,13 @@ typedef struct mue_result mue_result;
    that does not generate); CANCELLED; BUSY. Since 1.0. */
 MUE_API mue_error *mue_session_generate(mue_session *session, const mue_item *items, size_t item_count,
                                         const mue_generate_options *options, mue_result **result);
+
+/* Runs the image stream alone and keeps what it leaves; requests that take it (mue_item.features) begin at the text.
+   Whether the stream stops early is decided here, by the `image` threshold of options->exits. Exact only for a decomposed
+   encoder: UNSUPPORTED when the encoder attends across image and text. Multiply-adds and times of what was kept count
+   in no request's report. `options` may be NULL. Other errors: those of the image; CANCELLED; BUSY. Since 1.0. */
+MUE_API mue_error *mue_session_encode_image(mue_session *session, const mue_image *image,
+                                            const mue_request_options *options, mue_image_features **features);
 
 /* Scores `answers` as continuations for each item. One entry of the result per item. Errors as mue_session_generate.
    Since 1.0. */

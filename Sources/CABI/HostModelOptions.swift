@@ -10,11 +10,11 @@ struct HostModelOptions {
 
   init(_ pointer: UnsafePointer<mue_model_options>?) throws(MueError) {
     guard let options = try mue_model_options.read(pointer, "options") else { return }
-    try requireZero(options.reserved, "options")
     guard options.threads >= 0, options.threads <= 1024 else {
       throw .argument("options.threads", "options.threads is \(options.threads) and must be 0 to 1024")
     }
     engine.threads = Int(options.threads)
+    engine.isForInspection = try code(options.inspect_only, below: 2, "options.inspect_only") == 1
     if let limits = try mue_limits.read(options.limits, "options.limits") { engine.limits.apply(limits) }
     callback = options.log
     user = options.log_user
@@ -28,7 +28,7 @@ struct HostModelOptions {
       "opened \(source): \(model.inputs.count) inputs, \(model.outputs.count) outputs, \(model.threads) threads"
     )
     for line in try model.inspect()["unsupported"]?.arrayValue ?? [] {
-      try log(MUE_LOG_WARNING, line.stringValue ?? line.serialized())
+      try log(MUE_LOG_WARNING, line.serialized())
     }
   }
 

@@ -107,9 +107,17 @@ private func requestItems(_ items: UnsafePointer<mue_item>?, count: Int) throws(
   guard count != 0 else { throw .argument("item_count", "item_count is 0") }
   var result: [RequestItem] = []
   for (index, item) in try mue_item.readArray(items, count: count, "items").enumerated() {
-    let image = try ImageBox.take(item.image, "items[\(index)].image")
+    let image: ImageInput
+    if item.features == nil {
+      image = try ImageBox.take(item.image, "items[\(index)].image").input
+    } else {
+      guard item.image == nil else {
+        throw .argument("items[\(index)].features", "items[\(index)] has both an image and features")
+      }
+      image = .features(try FeaturesBox.take(item.features, "items[\(index)].features").features)
+    }
     let prompt = try optionalText(item.prompt, item.prompt_length, "items[\(index)].prompt")
-    result.append(RequestItem(image: image.input, prompt: prompt))
+    result.append(RequestItem(image: image, prompt: prompt))
   }
   return result
 }

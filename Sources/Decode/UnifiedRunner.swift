@@ -13,16 +13,25 @@ public final class UnifiedRunner {
   private var prefixRunners: [RequestShape: PrefixRunner] = [:]
   private var decoderPlans: [RequestShape: DecoderPlans] = [:]
 
-  /// - Parameter check: shared by all sessions of a model.
-  public init(_ unified: UnifiedGraph, check: IncrementalCheck, context: ComputeContext) {
+  /// - Parameters:
+  ///   - check, prompts: shared by all sessions of a model.
+  public init(_ unified: UnifiedGraph, check: IncrementalCheck, prompts: PromptCache, context: ComputeContext) {
     self.unified = unified
     self.check = check
     self.context = context
-    encoder = EncoderRunner(unified, context: context)
+    encoder = EncoderRunner(unified, prompts: prompts, context: context)
   }
 
   public func encode(_ samples: [SampleInput], options: RunOptions) throws(MueError) -> [EncodedSample] {
     try encoder.encode(samples, options: options)
+  }
+
+  /// The image stream of one picture, to be kept and asked many prompts; exact for decomposed encoders alone.
+  ///
+  /// - Parameter pixelValues: float32 [1, channels, height, width].
+  /// - Throws: `.unsupported` for an encoder that attends across image and text.
+  public func encode(image pixelValues: Tensor, options: RunOptions) throws(MueError) -> EncodedStream {
+    try encoder.encode(image: pixelValues, options: options)
   }
 
   /// Generates text for every sample; samples whose inputs have the same sizes run side by side.

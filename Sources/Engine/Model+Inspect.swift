@@ -28,7 +28,17 @@ extension Model {
         ("decoding", decodingJSON()),
         ("tasks", .array(tasks.map { .string($0.name) })),
         ("exits", exitsJSON()),
-        ("unsupported", .array([])),
+        (
+          "unsupported",
+          .array(
+            unsupportedNodes.map { node in
+              .object(
+                JSONObject([
+                  ("node", .string(node.node)), ("operator", .string(node.operatorName)),
+                  ("reason", .string(node.reason)),
+                ]))
+            })
+        ),
       ]))
   }
 

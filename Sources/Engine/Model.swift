@@ -22,7 +22,10 @@ public final class Model: Sendable {
   let preprocessor: ImagePreprocessor?
   let tasks: [TaskTemplate]
   let calibratedExits: ExitThresholds?
+  /// What keeps a model that was opened for inspection from running.
+  let unsupportedNodes: [UnsupportedNode]
   let check = IncrementalCheck()
+  let prompts = PromptCache()
 
   /// Opens a bundle directory, or a single ONNX file (then only `Session.run` and `forward` work).
   public static func open(path: String, options: ModelOptions = .init()) throws(MueError) -> Model {
@@ -48,8 +51,11 @@ public final class Model: Sendable {
     context = try ComputeContext(threads: options.threads > 0 ? options.threads : Int(mk_processor_count()))
     var graph = try GraphImporter.importGraph(
       model, file: file, nesting: options.limits.nesting, nodeLimit: options.limits.nodes)
-    try graph.requireSupported()
-    try GraphOptimizer.simplify(&graph, context: context)
+    unsupportedNodes = options.isForInspection ? graph.unsupportedNodes() : []
+    if unsupportedNodes.isEmpty {
+      try graph.requireSupported()
+      try GraphOptimizer.simplify(&graph, context: context)
+    }
     self.graph = graph
     preprocessor = try bundle?.preprocessor.map { (json) throws(MueError) in
       try ImagePreprocessor(json: json, file: (bundle?.directory ?? "") + "/preprocessor_config.json")
@@ -57,8 +63,9 @@ public final class Model: Sendable {
     tasks = TaskTemplate.all(bundle?.mue)
     let mueFile = (bundle?.directory ?? "") + "/mue.json"
     calibratedExits = try CalibratedExits.read(bundle?.mue, file: mueFile)
-    unified = try UnifiedGraph(
-      graph, imageSize: Self.imageSize(bundle), configuration: bundle?.mue, context: context)
+    unified =
+      unsupportedNodes.isEmpty
+      ? try UnifiedGraph(graph, imageSize: Self.imageSize(bundle), configuration: bundle?.mue, context: context) : nil
   }
 
   /// Height and width of the images, as far as the configuration tells.

@@ -10,7 +10,15 @@ struct RequestPreparation {
 
   /// pixel_values, float32 [1, 3, height, width].
   func pixels(_ image: ImageInput) throws(MueError) -> Tensor {
-    if case .tensor(let tensor) = image { return tensor }
+    switch image {
+    case .tensor(let tensor): return tensor
+    case .features(let features):
+      guard features.model === model else {
+        throw MueError(.invalidArgument, "the image features are of another model", at: .init(argument: "features"))
+      }
+      return features.pixelValues
+    default: break
+    }
     guard let preprocessor = model.preprocessor else {
       throw MueError(.unsupported, "the model has no preprocessor_config.json: give pixel_values")
     }
@@ -31,8 +39,8 @@ struct RequestPreparation {
       return try preprocessor.process(outcome.get())
     case .rgb(let image):
       return try preprocessor.process(image)
-    case .tensor(let tensor):
-      return tensor
+    case .tensor, .features:
+      throw MueError(.internal, "an image that needs no decoding was to be decoded")
     }
   }
 
@@ -71,7 +79,9 @@ struct RequestPreparation {
   }
 
   func sample(_ item: RequestItem, pixels: Tensor) throws(MueError) -> SampleInput {
-    try SampleInput(pixelValues: pixels, inputIDs: ids(prompt(item)), padding: padding)
+    var sample = try SampleInput(pixelValues: pixels, inputIDs: ids(prompt(item)), padding: padding)
+    if case .features(let features) = item.image { sample.image = features.stream }
+    return sample
   }
 
   var padding: Int? { model.bundle?.setting("pad_token_id") }

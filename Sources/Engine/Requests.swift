@@ -7,6 +7,8 @@ public struct ModelOptions: Sendable {
   /// Threads of the model's own pool, the calling thread included; 0 takes the cores the process may use.
   public var threads = 0
   public var limits = EngineLimits()
+  /// Opens a graph with nodes that the engine cannot run too, so that `inspect` lists them; requests are refused.
+  public var isForInspection = false
 
   public init() {}
 }
@@ -34,6 +36,8 @@ public enum ImageInput: Sendable {
   case rgb(RGBImage)
   /// pixel_values, float32 [1, 3, height, width], already normalised.
   case tensor(Tensor)
+  /// What `Session.encode(image:)` kept.
+  case features(ImageFeatures)
 }
 
 /// One question about one image.

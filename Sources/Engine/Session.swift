@@ -8,9 +8,15 @@ public final class Session {
   let runner: UnifiedRunner?
   var graphPlans: [(key: [String], plan: Plan)] = []
 
+  /// - Throws: `.unsupported` when the model was opened for inspection and has nodes that cannot run.
   public init(model: Model) throws(MueError) {
+    if let node = model.unsupportedNodes.first {
+      throw MueError(
+        .unsupported, node.reason,
+        at: .init(file: model.graph.file, node: node.node, operatorName: node.operatorName))
+    }
     self.model = model
-    runner = model.unified.map { UnifiedRunner($0, check: model.check, context: model.context) }
+    runner = model.unified.map { UnifiedRunner($0, check: model.check, prompts: model.prompts, context: model.context) }
   }
 
   var preparation: RequestPreparation { RequestPreparation(model: model) }

@@ -23,8 +23,8 @@ struct TensorFields {
       case 1: try within("dims", dimensions.count) { () throws(MueError) in try mergeDimensions(&reader) }
       case 2: dataType = try within("data_type") { () throws(MueError) in try reader.int32() }
       case 3:
+        _ = try within("segment") { () throws(MueError) in try reader.message() }
         isSegment = true
-        try reader.skip()
       case 6: try reader.skip()  // string_data
       case 8: name = try within("name") { () throws(MueError) in try decoder.string(&reader) }
       case 9:

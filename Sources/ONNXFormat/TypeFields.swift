@@ -12,8 +12,8 @@ struct TypeFields {
       case 1: try within("tensor_type") { () throws(MueError) in try mergeTensorType(reader.message(), decoder) }
       case 4, 5, 7, 8, 9:
         // A sequence, map, opaque, sparse or optional type takes the place of what came before (a `oneof`).
+        _ = try reader.message()
         self = TypeFields()
-        try reader.skip()
       default: try reader.skip()
       }
     }

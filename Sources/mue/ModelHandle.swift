@@ -4,11 +4,13 @@ import CMue
 final class ModelHandle {
   let pointer: OpaquePointer
 
-  init(path: String, threads: Int) throws(CommandFailure) {
+  /// - Parameter isForInspection: open a graph with nodes that cannot run too.
+  init(path: String, threads: Int, isForInspection: Bool = false) throws(CommandFailure) {
     var options = mue_model_options()
     options.struct_size = MemoryLayout<mue_model_options>.size
     guard let count = Int32(exactly: threads) else { throw CommandFailure("--threads \(threads) is too large") }
     options.threads = count
+    options.inspect_only = isForInspection ? 1 : 0
     var model: OpaquePointer?
     try check(mue_model_open(path, path.utf8.count, &options, &model))
     guard let model else { throw CommandFailure("mue_model_open returned neither a model nor an error") }

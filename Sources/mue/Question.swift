@@ -23,7 +23,7 @@ struct Question {
       items.append(
         mue_item(
           struct_size: MemoryLayout<mue_item>.size, image: question.image.pointer,
-          prompt: prompt.map { UnsafePointer($0) }, prompt_length: question.prompt?.utf8.count ?? 0))
+          prompt: prompt.map { UnsafePointer($0) }, prompt_length: question.prompt?.utf8.count ?? 0, features: nil))
     }
     return try body(items, items.count)
   }

@@ -124,6 +124,18 @@ import Testing
     #expect(missing.message.contains("has no data"))
   }
 
+  /// A segment's field number with another wire type is no segment but a broken file.
+  @Test func segmentOfWrongWireType() throws {
+    let error = try failure {
+      _ = try tensor { tensor in
+        tensor.int(2, 1)
+        tensor.int(3, 1)
+        tensor.floats(4, [2.5], packed: true)
+      }
+    }
+    #expect(error.code == .invalidModel)
+  }
+
   @Test(arguments: [
     (8, "string"), (22, "int4"), (21, "uint4"), (17, "float8e4m3fn"), (14, "complex64"), (77, "number 77"),
   ])

@@ -125,9 +125,10 @@ static void struct_sizes(void) {
   options.struct_size = sizeof options;
   EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, (mue_model_options *)((char *)&options + 1), &model),
                MUE_E_INVALID_ARGUMENT, "options");
-  options.reserved = 1;
-  EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT, "options");
-  options.reserved = 0;
+  options.inspect_only = 2;
+  EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT,
+               "options.inspect_only");
+  options.inspect_only = 0;
   options.threads = -1;
   EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT, "options.threads");
   options.threads = 0;

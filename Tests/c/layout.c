@@ -37,7 +37,7 @@ int main(void) {
   EXPECT(sizeof(mue_model_options) == 40);
   AT(mue_model_options, limits, 8);
   AT(mue_model_options, threads, 16);
-  AT(mue_model_options, reserved, 20);
+  AT(mue_model_options, inspect_only, 20);
   AT(mue_model_options, log, 24);
   AT(mue_model_options, log_user, 32);
 
@@ -52,10 +52,11 @@ int main(void) {
   AT(mue_exits, beta, 48);
   AT(mue_exits, tau, 56);
 
-  EXPECT(sizeof(mue_item) == 32);
+  EXPECT(sizeof(mue_item) == 40);
   AT(mue_item, image, 8);
   AT(mue_item, prompt, 16);
   AT(mue_item, prompt_length, 24);
+  AT(mue_item, features, 32);
 
   EXPECT(sizeof(mue_request_options) == 32);
   AT(mue_request_options, exits, 8);

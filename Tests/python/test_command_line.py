@@ -225,3 +225,19 @@ def test_evaluation(tmp_path):
     assert "CIDEr-D" in mue("eval", BUNDLE, tmp_path, "--limit", 2).stdout
     (tmp_path / "data.jsonl").write_text('{"image": "0.png"}\n')
     assert "line 1" in mue("eval", BUNDLE, tmp_path, status=1).stderr
+
+
+def test_inspect_lists_what_is_not_supported(tmp_path):
+    nodes = [helper.make_node("Relu", ["x"], ["y"], name="fine"),
+             helper.make_node("Strange", ["y"], ["z"], name="odd", domain="com.example"),
+             helper.make_node("Det", ["z"], ["w"], name="determinant")]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(nodes, "g", [value("x", TensorProto.FLOAT, [2, 2])], [value("w", TensorProto.FLOAT, [])])
+    path = tmp_path / "odd.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.example", 1)],
+                                ir_version=8), path)
+    listed = json.loads(mue("inspect", path, "--json").stdout)["unsupported"]
+    assert [(entry["node"], entry["operator"]) for entry in listed] == [("odd", "com.example.Strange"), ("determinant", "Det")]
+    numpy.save(tmp_path / "x.npy", numpy.ones((2, 2), numpy.float32))
+    done = mue("run", path, "--input", f"x={tmp_path / 'x.npy'}", "--output-dir", tmp_path / "out", status=1)
+    assert "odd" in done.stderr and "Strange" in done.stderr

@@ -18,6 +18,14 @@ public struct EncodedSample {
 
   init(shape: RequestShape) { self.shape = shape }
 
+  /// Adds what a stream cost. Streams that were kept from before cost this request nothing, at no depth.
+  mutating func charge(_ stream: EncodedStream) {
+    multiplyAdds += stream.multiplyAdds
+    fullMultiplyAdds += stream.fullMultiplyAdds
+    stemMilliseconds += stream.stemMilliseconds
+    layersMilliseconds += stream.layersMilliseconds
+  }
+
   /// After the encoder's last LayerNorm, [1, rows, width].
   public func hiddenStates(_ unified: UnifiedGraph) -> Tensor? {
     unified.decoder?.encoderHiddenStates.flatMap { bridge[$0] }

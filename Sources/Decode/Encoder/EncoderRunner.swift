@@ -11,11 +11,13 @@ import Tensor
 final class EncoderRunner {
   private let unified: UnifiedGraph
   private let context: ComputeContext
+  private let prompts: PromptCache
   // Streams have tens of layers, and requests a few shapes.
   private let plans = PlanCache(capacity: 512)
 
-  init(_ unified: UnifiedGraph, context: ComputeContext) {
+  init(_ unified: UnifiedGraph, prompts: PromptCache, context: ComputeContext) {
     self.unified = unified
+    self.prompts = prompts
     self.context = context
   }
 
@@ -29,20 +31,26 @@ final class EncoderRunner {
     var similarities: [Double] = []
     /// Rows that count for the similarity.
     var counts: [Bool]
+    var multiplyAdds = 0
+    var fullMultiplyAdds = 0
+    var stemMilliseconds = 0.0
+    var layersMilliseconds = 0.0
   }
 
   func encode(_ samples: [SampleInput], options: RunOptions) throws(MueError) -> [EncodedSample] {
     var results = samples.map { EncodedSample(shape: $0.shape) }
     var ends = [[ValueID: Tensor]](repeating: [:], count: samples.count)
     for partition in unified.encoderStreams {
-      var progress: [Progress] = []
-      for (index, sample) in samples.enumerated() {
-        let watch = Stopwatch()
-        progress.append(try embed(partition, sample, &results[index], options))
-        results[index].stemMilliseconds += watch.milliseconds
+      var streams = samples.map { kept($0, partition.stream.kind, options) }
+      let missing = streams.indices.filter { streams[$0] == nil }
+      let made = try run(partition, missing.map { samples[$0] }, options)
+      for (index, stream) in zip(missing, made) {
+        streams[index] = stream
+        results[index].charge(stream)
+        if let key = promptKey(samples[index], partition.stream.kind, options) { prompts.keep(stream, for: key) }
       }
-      try runLayers(partition, samples, &progress, &results, options)
-      for (index, stream) in progress.enumerated() {
+      for (index, stream) in streams.enumerated() {
+        guard let stream else { throw MueError(.internal, "a sample was not encoded") }
         ends[index][partition.stream.last] = stream.state
         results[index].exits[partition.stream.kind] = stream.layer
         if options.recordsSimilarities { results[index].similarities[partition.stream.kind] = stream.similarities }
@@ -52,9 +60,57 @@ final class EncoderRunner {
     return results
   }
 
+  /// The image stream of one picture, whatever will be asked about it.
+  ///
+  /// - Parameter pixelValues: float32 [1, channels, height, width].
+  /// - Throws: `.unsupported` when image and text attend to each other in the encoder.
+  func encode(image pixelValues: Tensor, options: RunOptions) throws(MueError) -> EncodedStream {
+    guard let partition = unified.encoderStreams.first(where: { $0.stream.kind == .image }) else {
+      throw MueError(
+        .unsupported,
+        "the encoder attends across image and text, so an image has no encoding of its own; a decomposed one is needed")
+    }
+    // The ids serve shapes alone: nothing in this stream depends on them.
+    let sample = try SampleInput(pixelValues: pixelValues, inputIDs: [0], padding: nil)
+    guard let stream = try run(partition, [sample], options).first else {
+      throw MueError(.internal, "a sample was not encoded")
+    }
+    return stream
+  }
+
+  private func kept(_ sample: SampleInput, _ kind: Stream.Kind, _ options: RunOptions) -> EncodedStream? {
+    if kind == .image, let stream = sample.image { return stream }
+    return promptKey(sample, kind, options).flatMap { prompts.stream($0) }
+  }
+
+  /// nil when the stream is not one that follows from the prompt alone.
+  private func promptKey(_ sample: SampleInput, _ kind: Stream.Kind, _ options: RunOptions) -> PromptCache.Key? {
+    guard kind == .text, options.rule == .row else { return nil }
+    return PromptCache.Key(
+      ids: sample.inputIDs, threshold: options.thresholds.text, recordsSimilarities: options.recordsSimilarities)
+  }
+
+  private func run(
+    _ partition: EncoderPartition, _ samples: [SampleInput], _ options: RunOptions
+  ) throws(MueError) -> [EncodedStream] {
+    var progress: [Progress] = []
+    for sample in samples {
+      let watch = Stopwatch()
+      progress.append(try embed(partition, sample, options))
+      progress[progress.count - 1].stemMilliseconds = watch.milliseconds
+    }
+    try runLayers(partition, samples, &progress, options)
+    return progress.map { stream in
+      EncodedStream(
+        state: stream.state, layer: stream.layer, similarities: stream.similarities,
+        multiplyAdds: stream.multiplyAdds, fullMultiplyAdds: stream.fullMultiplyAdds,
+        stemMilliseconds: stream.stemMilliseconds, layersMilliseconds: stream.layersMilliseconds)
+    }
+  }
+
   /// Pixels or ids to v_0, and what the layers share.
   private func embed(
-    _ partition: EncoderPartition, _ sample: SampleInput, _ result: inout EncodedSample, _ options: RunOptions
+    _ partition: EncoderPartition, _ sample: SampleInput, _ options: RunOptions
   ) throws(MueError) -> Progress {
     let inputs: Set<ValueID> = [unified.roles.pixelValues.value, unified.roles.inputIDs.value]
     let shape = Self.shape(sample.shape, seenBy: partition.stream.kind)
@@ -65,12 +121,14 @@ final class EncoderRunner {
     }
     try load(sample, into: plan, ids: partition.stream.kind != .image)
     try plan.run(isCancelled: options.isCancelled)
-    result.multiplyAdds += plan.multiplyAdds
-    result.fullMultiplyAdds += plan.multiplyAdds
     var preludes: [ValueID: Tensor] = [:]
     for value in partition.preludes { preludes[value] = try plan.copy(of: value) }
     let state = try plan.copy(of: partition.stream.first)
-    return Progress(state: state, preludes: preludes, counts: Self.counted(partition.stream.kind, sample, state))
+    var progress = Progress(
+      state: state, preludes: preludes, counts: Self.counted(partition.stream.kind, sample, state))
+    progress.multiplyAdds = plan.multiplyAdds
+    progress.fullMultiplyAdds = plan.multiplyAdds
+    return progress
   }
 
   private static func counted(_ kind: Stream.Kind, _ sample: SampleInput, _ state: Tensor) -> [Bool] {
@@ -85,15 +143,13 @@ final class EncoderRunner {
   }
 
   private func runLayers(
-    _ partition: EncoderPartition, _ samples: [SampleInput], _ progress: inout [Progress],
-    _ results: inout [EncodedSample], _ options: RunOptions
+    _ partition: EncoderPartition, _ samples: [SampleInput], _ progress: inout [Progress], _ options: RunOptions
   ) throws(MueError) {
     let stream = partition.stream
     let threshold = stream.kind == .text ? options.thresholds.text : options.thresholds.image
     let needsSimilarity = threshold < 1 || options.recordsSimilarities
     for layer in 1...stream.layerCount {
       var joint = StateSimilarity()
-      var layerCost = 0
       for index in samples.indices where !progress[index].isDone {
         let watch = Stopwatch()
         let plan = try layerPlan(partition, layer, samples[index].shape, progress[index])
@@ -109,10 +165,9 @@ final class EncoderRunner {
         }
         progress[index].state.pointer.copyMemory(from: after, byteCount: progress[index].state.byteCount)
         progress[index].layer = layer
-        layerCost = plan.multiplyAdds
-        results[index].multiplyAdds += layerCost
-        results[index].fullMultiplyAdds += layerCost
-        results[index].layersMilliseconds += watch.milliseconds
+        progress[index].multiplyAdds += plan.multiplyAdds
+        progress[index].fullMultiplyAdds += plan.multiplyAdds
+        progress[index].layersMilliseconds += watch.milliseconds
       }
       if options.rule == .joint, needsSimilarity {
         let similarity = joint.value()
@@ -128,7 +183,7 @@ final class EncoderRunner {
     for index in samples.indices {
       // Layers of a stream are alike: what ran tells what the others would have cost.
       let plan = try layerPlan(partition, 1, samples[index].shape, progress[index])
-      results[index].fullMultiplyAdds += plan.multiplyAdds * (stream.layerCount - progress[index].layer)
+      progress[index].fullMultiplyAdds += plan.multiplyAdds * (stream.layerCount - progress[index].layer)
     }
   }
 

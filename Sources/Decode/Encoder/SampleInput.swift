@@ -7,6 +7,8 @@ public struct SampleInput: Sendable {
   public var inputIDs: [Int]
   /// False for padding, which takes no part in similarities.
   public var isToken: [Bool]
+  /// The image stream, when it was run before.
+  public var image: EncodedStream?
 
   public init(pixelValues: Tensor, inputIDs: [Int], padding: Int?) throws(MueError) {
     guard pixelValues.type == .float32, pixelValues.shape.count == 4, pixelValues.shape[0] == 1, pixelValues.count > 0

@@ -30,7 +30,7 @@ from .errors import (
     UnsupportedError,
 )
 from .exits import Exits
-from .images import Image
+from .images import Image, ImageFeatures
 from .model import Limits, Model, TensorInfo, load_graph, open
 from .results import (
     Depth,
@@ -59,6 +59,7 @@ __all__ = [
     "ForwardResult",
     "Generation",
     "Image",
+    "ImageFeatures",
     "InternalError",
     "InvalidArgumentError",
     "InvalidImageError",

@@ -70,7 +70,7 @@ class ModelOptions(SizedStructure):
         ("struct_size", c_size_t),
         ("limits", POINTER(Limits)),
         ("threads", c_int32),
-        ("reserved", c_int32),
+        ("inspect_only", c_int32),
         ("log", LogCallback),
         ("log_user", c_void_p),
     ]
@@ -97,6 +97,7 @@ class Item(SizedStructure):
         ("image", c_void_p),
         ("prompt", c_char_p),
         ("prompt_length", c_size_t),
+        ("features", c_void_p),
     ]
 
 
@@ -203,6 +204,9 @@ PROTOTYPES: dict[str, tuple[object, list[object]]] = {
     "mue_session_create": (_ERROR, [_HANDLE, POINTER(_HANDLE)]),
     "mue_session_free": (None, [_HANDLE]),
     "mue_session_generate": (_ERROR, [_HANDLE, POINTER(Item), c_size_t, POINTER(GenerateOptions), POINTER(_HANDLE)]),
+    "mue_session_encode_image": (_ERROR, [_HANDLE, _HANDLE, POINTER(RequestOptions), POINTER(_HANDLE)]),
+    "mue_image_features_exit_layer": (c_int32, [_HANDLE]),
+    "mue_image_features_free": (None, [_HANDLE]),
     "mue_session_score": (
         _ERROR,
         [_HANDLE, POINTER(Item), c_size_t, POINTER(String), c_size_t, POINTER(RequestOptions), POINTER(_HANDLE)],

@@ -34,15 +34,38 @@ class Image:
         weakref.finalize(self, library.mue_image_free, self._handle)
 
 
+class ImageFeatures:
+    """An image that went through a model's image stream, made by `Model.encode_image`: ask it as many prompts as you
+    like, on any threads. It serves the model that made it.
+    """
+
+    def __init__(self, handle: int) -> None:
+        library = load_library()
+        self._handle = handle
+        self._library = library
+        weakref.finalize(self, library.mue_image_features_free, handle)
+
+    @property
+    def exit_layer(self) -> int:
+        """The last layer of the image stream that ran."""
+        return int(self._library.mue_image_features_exit_layer(self._handle))
+
+
 ImageSource: TypeAlias = Union[
     str, "os.PathLike[str]", bytes, bytearray, memoryview, "np.ndarray[Any, np.dtype[Any]]", "PIL.Image.Image"
 ]
 ImageLike: TypeAlias = Union[ImageSource, Image]
+Askable: TypeAlias = Union[ImageLike, ImageFeatures]
 
 
 def image(source: ImageLike) -> Image:
     """What a caller gave as an image."""
     return source if isinstance(source, Image) else Image(source)
+
+
+def askable(source: Askable) -> Image | ImageFeatures:
+    """What a caller gave to be asked about."""
+    return source if isinstance(source, ImageFeatures) else image(source)
 
 
 def _create(source: object) -> int:

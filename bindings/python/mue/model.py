@@ -17,7 +17,7 @@ from ._library import Library, encoded, int32, load_library
 from .cancel import CancelToken, handle_of
 from .errors import InvalidArgumentError
 from .exits import ExitsLike
-from .images import ImageLike, image as image_of
+from .images import Askable, ImageFeatures, ImageLike, askable, image as image_of
 from .results import ForwardResult, Generation, Next, ResultReader, Scoring, TokenCallback, TokenEvent
 from .tensors import DTYPES, Loan
 
@@ -146,7 +146,7 @@ class Model:
     @overload
     def generate(
         self,
-        image: ImageLike,
+        image: Askable,
         prompt: str | None = None,
         *,
         exits: ExitsLike = "off",
@@ -160,7 +160,7 @@ class Model:
     @overload
     def generate(
         self,
-        image: ImageLike | Sequence[ImageLike],
+        image: Askable | Sequence[Askable],
         prompt: str | Sequence[str] | None = None,
         *,
         exits: ExitsLike = "off",
@@ -173,7 +173,7 @@ class Model:
 
     def generate(
         self,
-        image: ImageLike | Sequence[ImageLike],
+        image: Askable | Sequence[Askable],
         prompt: str | Sequence[str] | None = None,
         *,
         exits: ExitsLike = "off",
@@ -186,7 +186,7 @@ class Model:
         """Answers questions about images in text.
 
         Args:
-            image: one image, or a list.
+            image: one image or its `ImageFeatures`, or a list of either.
             prompt: the question, or a list; None takes the model's default prompt (captioning).
             exits: "off" (full depth), "calibrated" (thresholds of the model's mue.json), three thresholds
                 (image, text, decoder) of which 1 or more is never, or `mue.Exits`.
@@ -230,7 +230,7 @@ class Model:
     @overload
     def score(
         self,
-        image: ImageLike,
+        image: Askable,
         prompt: str | None,
         answers: Sequence[str],
         *,
@@ -242,7 +242,7 @@ class Model:
     @overload
     def score(
         self,
-        image: ImageLike | Sequence[ImageLike],
+        image: Askable | Sequence[Askable],
         prompt: str | Sequence[str] | None,
         answers: Sequence[str],
         *,
@@ -253,7 +253,7 @@ class Model:
 
     def score(
         self,
-        image: ImageLike | Sequence[ImageLike],
+        image: Askable | Sequence[Askable],
         prompt: str | Sequence[str] | None,
         answers: Sequence[str],
         *,
@@ -277,6 +277,32 @@ class Model:
         with ResultReader(self._library, handle) as result:
             scorings = [result.scoring(index, similarities) for index in range(len(result))]
         return scorings[0] if is_single else scorings
+
+    def encode_image(
+        self,
+        image: ImageLike,
+        *,
+        exits: ExitsLike = "off",
+        cancel: CancelToken | None = None,
+    ) -> ImageFeatures:
+        """Runs the image stream alone, for many prompts about one image: pass the features in place of the image.
+
+        Whether the image stream stops early is decided here. Exact only for a decomposed encoder, whose image tokens
+        do not see the prompt.
+
+        Args:
+            image: one image.
+            exits, cancel: as `generate`.
+
+        Raises:
+            UnsupportedError (the encoder attends across image and text), and what `generate` raises about images.
+        """
+        source = image_of(image)
+        native_exits = exits_module.native(exits)
+        options = _request_options(native_exits, cancel, False)
+        with self._session() as session:
+            return ImageFeatures(self._library.create(
+                "mue_session_encode_image", session, source._handle, ctypes.byref(options)))
 
     def forward(
         self,
@@ -458,13 +484,17 @@ def _items(image: object, prompt: object) -> tuple[bool, ctypes.Array[_abi.Item]
         raise InvalidArgumentError(
             f"{len(images)} images and {len(prompts)} prompts: give one of either, or as many of both",
             argument="prompt")
-    handles = [image_of(source) for source in images]
+    handles = [askable(source) for source in images]
     texts = [None if text is None else encoded(text, "prompt") for text in prompts]
     items = (_abi.Item * count)()
     for index, item in enumerate(items):
         text = texts[0 if len(texts) == 1 else index]
         item.struct_size = ctypes.sizeof(_abi.Item)
-        item.image = handles[0 if len(handles) == 1 else index]._handle
+        asked = handles[0 if len(handles) == 1 else index]
+        if isinstance(asked, ImageFeatures):
+            item.features = asked._handle
+        else:
+            item.image = asked._handle
         item.prompt = text
         item.prompt_length = len(text or b"")
     return is_single, items, [handles, texts]
