@@ -15,30 +15,45 @@ TIE, MARGIN, TOKENS = 1e-5, 1e-4, 12
 
 
 @torch.no_grad()
-def beam_with_exits(model, pixel_values, input_ids, thresholds, schedule, rule, rules):
-    """Hypotheses (score, tokens), the exit layers of each by its tokens, and the distance of the closest decision."""
+def beam_with_exits(model, pixel_values, input_ids, thresholds, schedule, rule, rules, prefix=(plain.BOS,)):
+    """Hypotheses (score, tokens), the exit layers of each by its tokens, and the distance of the closest decision.
+
+    The decoder reads all of `prefix` but its last token in one pass, with one decision at the threshold itself.
+    """
+    length = len(prefix) - 1
     exits = Exits(*thresholds, schedule, 0.95, 1.0)
     encoded = plain.encode(model, pixel_values, input_ids, exits.image, exits.text)
     layers = model.decoder.layers
-    self_biases = model.decoder.self_biases(TOKENS + 1)
-    cross_bias = model.cross_bias(input_ids, TOKENS + 1)
-    entered = {(): [[] for _ in layers]}  # by what was said: per layer the states that entered it
-    depths, closest = {(): ()}, np.inf
+    self_biases = model.decoder.self_biases(length + TOKENS + 1)
+    cross_bias = model.cross_bias(input_ids, length + TOKENS + 1)
+    read, closest = [[] for _ in layers], np.inf
+    if length:
+        x, done = model.decoder.embed(torch.tensor([prefix[:-1]])), False
+        for number, layer in enumerate(layers):
+            read[number] = [x[:, i:i + 1] for i in range(length)]
+            if not done:
+                y = layer(x, self_biases[number][:, :, :length, :length], encoded["memory"], cross_bias[:, :, :length])
+                similarity, x = plain.cosine(y, x), y
+                done = exits.decoder < 1 and similarity > exits.decoder
+                closest = min(closest, abs(similarity - exits.decoder)) if exits.decoder < 1 else closest
+    entered = {(): read}  # by what was said: per layer the states that entered it
+    depths = {(): ()}
 
     def scores(opened):
         nonlocal closest
         step = len(opened[0])
         threshold = exits.decoder_threshold(step, TOKENS)
-        rows, place = [], slice(step, step + 1)
+        at = length + step
+        rows, place = [], slice(at, at + 1)
         for said in map(tuple, opened):
-            rows.append({"said": said, "entered": [list(states) for states in entered[said[:-1]]], "depth": 0,
-                         "x": model.decoder.embed(torch.tensor([[said[-1] if said else plain.BOS]]))})
+            rows.append({"said": said, "entered": [list(states) for states in (entered[said[:-1]] if said else read)], "depth": 0,
+                         "x": model.decoder.embed(torch.tensor([[said[-1] if said else prefix[-1]]]))})
         for number, layer in enumerate(layers):
             for row in rows:
                 row["entered"][number].append(row["x"])
             running = [row for row in rows if not row["depth"]]
             for row in running:
-                row["y"] = plain.decoder_row(layer, row["entered"][number], self_biases[number][:, :, place, : step + 1],
+                row["y"] = plain.decoder_row(layer, row["entered"][number], self_biases[number][:, :, place, : at + 1],
                                              encoded["memory"], cross_bias[:, :, place])
             for row in running:
                 of = running if rule == "joint" else [row]
@@ -54,21 +69,22 @@ def beam_with_exits(model, pixel_values, input_ids, thresholds, schedule, rule, 
             depths[row["said"]] = (*depths[row["said"][:-1]], row["depth"] or len(layers)) if row["said"] else (row["depth"] or len(layers),)
         return torch.cat([model.head(row["x"])[:, 0] for row in rows]).numpy()
 
-    found = rules.search(scores, plain.EOS, plain.PAD, (plain.BOS,))
+    found = rules.search(scores, plain.EOS, plain.PAD, tuple(prefix))
     return found, [list(depths[tuple(tokens[:-1])]) for _, tokens in found], closest
 
 
-@pytest.mark.parametrize("schedule", ["constant", "released"])
-@pytest.mark.parametrize("rule", ["row", "joint"])
+@pytest.mark.parametrize("rule, schedule", [("row", "constant"), ("joint", "released")])
 def test_beams_with_exits(mue, ort, reference, bundle, questions, rule, schedule):
     thresholds = (0.99, 0.97, 0.975 if schedule == "constant" else 0.985)
     equal, ties, seen = 0, 0, set()
-    chosen = questions[:6]
-    for q in chosen:
-        rules = BeamRules(4, TOKENS, 3)
+    # Captions, and an entailment prompt that the decoder reads before it answers.
+    chosen = [(q, q.caption, False) for q in questions[:3]] + [(q, q.hypotheses[0], True) for q in questions[:2]]
+    for q, prompt, is_read in chosen:
+        rules, source = BeamRules(4, TOKENS, 3), ort.source(prompt)
+        prefix = [int(i) for i in source[0, :-1]] if is_read else [plain.BOS]
         expected, depths, closest = beam_with_exits(
-            reference, torch.from_numpy(ort.pixels(q.image)), torch.from_numpy(ort.source(q.caption)), thresholds, schedule, rule, rules)
-        report = mue.generate(bundle, [q.image], [q.caption], exits=thresholds, schedule=schedule, beams=4, nbest=4,
+            reference, torch.from_numpy(ort.pixels(q.image)), torch.from_numpy(source), thresholds, schedule, rule, rules, prefix)
+        report = mue.generate(bundle, [q.image], [prompt], exits=thresholds, schedule=schedule, beams=4, nbest=4,
                               max_tokens=TOKENS, no_repeat_ngram_size=3, rule=rule)[0]
         found = [(h["tokens"], h["exits"]["decoder"]) for h in report["hypotheses"]]
         wanted = [(tokens[:-1], layers) for (_, tokens), layers in zip(expected, depths)]

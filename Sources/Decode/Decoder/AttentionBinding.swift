@@ -86,8 +86,48 @@ final class AttentionBinding {
       arguments.bias.0 = biases[0].map { $0(position) } ?? mk_attention_bias()
       arguments.bias.1 = biases[1].map { $0(position) } ?? mk_attention_bias()
       if let newKey, let newValue { try append(newKey, newValue, template) }
-      mk_attention(pool, &arguments, scratch.base)
+      if appends || !hasNeighbours {
+        mk_attention(pool, &arguments, scratch.base)
+      } else {
+        attendTogether(arguments, pool, scratch)
+      }
     }
+  }
+
+  /// Whether two neighbouring rows read the same keys: beams or answers of one sample.
+  private var hasNeighbours: Bool { (1..<max(rows, 1)).contains { keys[$0] == keys[$0 - 1] } }
+
+  /// Rows that read the same keys as so many queries of one attention: the keys, which are long, are read once.
+  private func attendTogether(_ all: mk_attention_args, _ pool: OpaquePointer, _ scratch: Scratch) {
+    var first = 0
+    while first < rows {
+      var count = 1
+      while first + count < rows, keys[first + count] == keys[first], values[first + count] == values[first] {
+        count += 1
+      }
+      var arguments = all
+      arguments.batch = 1
+      arguments.tq = count
+      arguments.q = all.q + first * all.q_batch
+      arguments.q_row = all.q_batch
+      arguments.k = all.k + first
+      arguments.v = all.v + first
+      arguments.out = all.out + first * all.out_batch
+      arguments.out_row = all.out_batch
+      arguments.bias.0 = Self.rows(from: first, of: all.bias.0)
+      arguments.bias.1 = Self.rows(from: first, of: all.bias.1)
+      mk_attention(pool, &arguments, scratch.base)
+      first += count
+    }
+  }
+
+  /// A bias whose rows are the batch items of `bias`, from `first`.
+  private static func rows(from first: Int, of bias: mk_attention_bias) -> mk_attention_bias {
+    var rows = bias
+    rows.p = bias.p.map { $0 + first * bias.batch }
+    rows.row = bias.batch
+    rows.batch = 0
+    return rows
   }
 
   /// Most keys that a step will see.
@@ -96,7 +136,9 @@ final class AttentionBinding {
   private func scratchBytes(_ template: mk_attention_args, _ pool: OpaquePointer) -> Int {
     var arguments = template
     arguments.tk = capacity
-    return mk_attention_scratch(pool, &arguments)
+    let apart = mk_attention_scratch(pool, &arguments)
+    (arguments.batch, arguments.tq) = (1, template.batch)
+    return max(apart, mk_attention_scratch(pool, &arguments))
   }
 
   private func append(

@@ -6,7 +6,7 @@ import Tensor
 /// without its schedule.
 struct AnswerTrieScoring {
   /// Rows of one step. More would not run faster, and each holds a cache of its own.
-  static let widest = 32
+  static let widest = 64
 
   /// A token to be read next, and where it leads.
   private struct Branch {
