@@ -41,7 +41,8 @@ def padding_mask(ids: Tensor) -> Tensor:
 
 
 def table(rows: int, columns: int) -> nn.Embedding:
-    return nn.Embedding(rows, columns)
+    # Not drawn at random: that takes seconds, and values are assigned later.
+    return nn.Embedding.from_pretrained(torch.zeros(rows, columns))
 
 
 class PositionBiases(nn.Module):
