@@ -40,7 +40,9 @@ let package = Package(
       ],
       swiftSettings: strict),
     .systemLibrary(name: "CMue", path: "include"),
-    .target(name: "CABI", dependencies: ["CMue", "Tensor", "JSON", "Exit", "Vision", "Engine"], swiftSettings: strict),
+    .target(
+      name: "CABI", dependencies: ["CMue", "Tensor", "JSON", "Exit", "Decode", "Vision", "Engine"],
+      swiftSettings: strict),
     .target(
       name: "COnnxCheck",
       cxxSettings: [.unsafeFlags(["-DONNX_ML=1", "-DONNX_NAMESPACE=onnx", "-std=c++17", "-w"])],

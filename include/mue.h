@@ -79,7 +79,7 @@ between them. A struct that the library fills is filled as far as the struct_siz
 beyond the library's knowledge is zeroed.
 
 Process. No init call and no shutdown call, no environment variables needed, nothing printed, no signal handlers, no
-files written. Safe after fork as long as the parent had not yet opened a model, from any number of threads, and
+files written but those asked for. Safe after fork as long as the parent had not yet opened a model, from any number of threads, and
 through dlopen and dlclose.
 */
 #ifndef MUE_H
@@ -299,6 +299,20 @@ MUE_API mue_error *mue_image_from_tensor(const mue_tensor *pixel_values, mue_ima
 /* NULL is fine. Since 1.0. */
 MUE_API void mue_image_free(mue_image *image);
 
+/* A rectangle in the pixels of a picture: left, top, right, bottom. Never grows. */
+typedef struct mue_box {
+  double x0;
+  double y0;
+  double x1;
+  double y1;
+} mue_box;
+
+/* Writes the picture as a PNG file, upright and at its own size, with a red outline of three pixels around each box; an
+   existing file is replaced. Errors: those of the image (INVALID_ARGUMENT for one made of pixel_values); IO. Since 1.0.
+   */
+MUE_API mue_error *mue_image_write_png(const mue_image *image, const mue_box *boxes, size_t box_count,
+                                       const char *path, size_t path_length);
+
 /* An image that went through the image stream of a model's encoder, to be asked many prompts. Immutable: may serve any
    number of requests on that model, on any threads. Made by mue_session_encode_image. */
 typedef struct mue_image_features mue_image_features;
@@ -378,13 +392,18 @@ typedef struct mue_item {
 } mue_item;
 #define MUE_ITEM_INIT {sizeof(mue_item), NULL, NULL, 0, NULL}
 
-/* Options of mue_session_score and mue_session_forward. */
+/* Over what the probability of each token of an answer is normalised by mue_session_score. */
+#define MUE_NORMALIZE_DEFAULT 0    /* as the model's task in mue.json says, else the vocabulary */
+#define MUE_NORMALIZE_VOCABULARY 1 /* the whole vocabulary */
+#define MUE_NORMALIZE_ANSWERS 2    /* the tokens that go on with one of the answers, as OFA does */
+
+/* Options of mue_session_score, mue_session_forward and mue_session_encode_image. */
 typedef struct mue_request_options {
   size_t struct_size;
   const mue_exits *exits;   /* NULL for full depth */
   const mue_cancel *cancel; /* NULL when it need not be cancelled */
   int32_t similarities;     /* 1: keep the similarity after every layer that ran */
-  int32_t reserved;
+  int32_t normalization;    /* of score: MUE_NORMALIZE_DEFAULT, ... */
 } mue_request_options;
 #define MUE_REQUEST_OPTIONS_INIT {sizeof(mue_request_options), NULL, NULL, 0, 0}
 
@@ -408,18 +427,32 @@ typedef struct mue_token_event {
    the three above counts as MUE_CANCEL. It may use other sessions; its own is MUE_E_BUSY. */
 typedef int32_t (*mue_token_callback)(const mue_token_event *event, void *user);
 
+/* In options whose 0 means a default: none of it. */
+#define MUE_OFF (-1)
+
+/* What is 0 is taken from the task in the model's mue.json that the prompt fits, else from generation_config.json, else
+   it is what is said here. docs/generation.md says what each does. */
 typedef struct mue_generate_options {
   size_t struct_size;
   const mue_exits *exits;   /* NULL for full depth */
   const mue_cancel *cancel; /* NULL when it need not be cancelled */
   int32_t similarities;     /* 1: keep the similarity after every layer that ran */
-  int32_t beams;            /* 0 or 1: greedy */
-  int32_t max_tokens;       /* most tokens to generate, the end token not counted; 0 takes generation_config.json */
+  int32_t beams;            /* 1 (else the default): greedy; at most 64 */
+  int32_t max_tokens;       /* most tokens to generate, the end token not counted; else 20 */
   int32_t reserved;
   mue_token_callback on_token; /* NULL without streaming; only with greedy search */
   void *user;
+  int32_t nbest;                /* hypotheses to return, at most `beams`; 0: 1 */
+  int32_t no_repeat_ngram_size; /* no sequence of so many tokens comes twice; MUE_OFF (else the default): none */
+  double length_penalty;        /* hypotheses are ranked by log-probability / tokens^length_penalty, the end token
+                                   counted; else 1; MUE_OFF: by their log-probability */
+  int32_t min_tokens;           /* tokens before the end token may come; else 1 with beams, none without; or MUE_OFF */
+  int32_t reserved2;
+  const mue_string *answers;    /* the only answers that may be given, to the letter; NULL for any */
+  size_t answer_count;
 } mue_generate_options;
-#define MUE_GENERATE_OPTIONS_INIT {sizeof(mue_generate_options), NULL, NULL, 0, 0, 0, 0, NULL, NULL}
+#define MUE_GENERATE_OPTIONS_INIT                                                                                      \
+  {sizeof(mue_generate_options), NULL, NULL, 0, 0, 0, 0, NULL, NULL, 0, 0, 0.0, 0, 0, NULL, 0}
 
 typedef struct mue_result mue_result;
 
@@ -436,7 +469,9 @@ MUE_API mue_error *mue_session_generate(mue_session *session, const mue_item *it
 MUE_API mue_error *mue_session_encode_image(mue_session *session, const mue_image *image,
                                             const mue_request_options *options, mue_image_features **features);
 
-/* Scores `answers` as continuations for each item. One entry of the result per item. Errors as mue_session_generate.
+/* Scores `answers` as continuations for each item, thousands if need be: the log-probability of each answer's tokens
+   and its end, normalised over the answers. One entry of the result per item. Answers of one token each take one pass of
+   the decoder; longer ones are decoded side by side, what they have in common once. Errors as mue_session_generate.
    Since 1.0. */
 MUE_API mue_error *mue_session_score(mue_session *session, const mue_item *items, size_t item_count,
                                      const mue_string *answers, size_t answer_count,
@@ -475,6 +510,35 @@ MUE_API const int64_t *mue_result_tokens(const mue_result *result, size_t item, 
 MUE_API double mue_result_log_probability(const mue_result *result, size_t item);
 MUE_API const double *mue_result_token_log_probabilities(const mue_result *result, size_t item, size_t *count);
 MUE_API int32_t mue_result_is_finished(const mue_result *result, size_t item);
+
+/* Of generate, for tasks that answer in boxes: those of the answer, in pixels of the picture (of pixel_values when the
+   image was made of them). */
+MUE_API const mue_box *mue_result_boxes(const mue_result *result, size_t item, size_t *count);
+
+/* One of the answers that a search found. The library fills it; its pointers are borrowed until mue_result_free. */
+typedef struct mue_hypothesis {
+  size_t struct_size;
+  const char *text;      /* as the task wants it, such as without punctuation */
+  const char *raw_text;  /* what the tokens say */
+  const int64_t *tokens; /* without the start and the end token */
+  size_t token_count;
+  const double *token_log_probabilities; /* this and decoder_exits: step_count, the end token included when reached */
+  const int32_t *decoder_exits;          /* the exit layer of each token */
+  size_t step_count;
+  double log_probability; /* natural logarithm */
+  double score;           /* what hypotheses are ranked by: log_probability / step_count^length_penalty */
+  const mue_box *boxes;   /* for tasks that answer in boxes */
+  size_t box_count;
+  int32_t is_finished; /* 1 when the end token was reached */
+  int32_t reserved;
+} mue_hypothesis;
+#define MUE_HYPOTHESIS_INIT {sizeof(mue_hypothesis), NULL, NULL, NULL, 0, NULL, NULL, 0, 0.0, 0.0, NULL, 0, 0, 0}
+
+/* Of generate: as many as were asked for and found, best first. The first is what the getters above speak of.
+   mue_result_hypothesis fills *hypothesis. */
+MUE_API size_t mue_result_hypothesis_count(const mue_result *result, size_t item);
+MUE_API mue_error *mue_result_hypothesis(const mue_result *result, size_t item, size_t index,
+                                         mue_hypothesis *hypothesis);
 
 /* Of score: the answers in the order given, their log-probabilities normalised over the answers, and the index of the
    best. */
@@ -517,7 +581,8 @@ typedef struct mue_report {
 /* Fills *report. */
 MUE_API mue_error *mue_result_report(const mue_result *result, size_t item, mue_report *report);
 
-/* The exit layer of each generated token, the end token included; one entry for score and forward. */
+/* The exit layer of each generated token, the end token included; one entry for forward and for score with answers of
+   one token; else one for each row that the decoder ran. */
 MUE_API const int32_t *mue_result_decoder_exits(const mue_result *result, size_t item, size_t *count);
 
 #define MUE_STREAM_IMAGE 0

@@ -1,4 +1,5 @@
 import CMue
+import Decode
 import Engine
 import Exit
 import Tensor
@@ -8,7 +9,6 @@ extension RequestOptions {
   init(host pointer: UnsafePointer<mue_request_options>?) throws(MueError) {
     self.init()
     guard let options = try mue_request_options.read(pointer, "options") else { return }
-    try requireZero(options.reserved, "options")
     try apply(exits: options.exits, cancel: options.cancel, similarities: options.similarities)
   }
 
@@ -51,6 +51,18 @@ extension ExitThresholds {
   }
 }
 
+extension AnswerNormalization {
+  /// `mue_request_options.normalization`, checked; nil for the default.
+  static func read(_ pointer: UnsafePointer<mue_request_options>?) throws(MueError) -> AnswerNormalization? {
+    guard let options = try mue_request_options.read(pointer, "options") else { return nil }
+    switch try code(options.normalization, below: 3, "options.normalization") {
+    case MUE_NORMALIZE_VOCABULARY: return .vocabulary
+    case MUE_NORMALIZE_ANSWERS: return .answers
+    default: return nil
+    }
+  }
+}
+
 /// `mue_generate_options`, checked.
 struct HostGenerateOptions {
   var engine = GenerateOptions()
@@ -60,20 +72,52 @@ struct HostGenerateOptions {
     guard let options = try mue_generate_options.read(pointer, "options") else { return }
     try requireZero(options.reserved, "options")
     try engine.request.apply(exits: options.exits, cancel: options.cancel, similarities: options.similarities)
-    guard options.beams >= 0, options.beams <= 1024 else {
-      throw .argument("options.beams", "options.beams is \(options.beams) and must be 0 to 1024")
+    guard options.beams >= 0, options.beams <= 64 else {
+      throw .argument("options.beams", "options.beams is \(options.beams) and must be 0 to 64")
     }
     guard options.max_tokens >= 0 else {
       throw .argument("options.max_tokens", "options.max_tokens is \(options.max_tokens) and must not be negative")
     }
-    engine.beams = max(Int(options.beams), 1)
+    guard options.nbest >= 0 else {
+      throw .argument("options.nbest", "options.nbest is \(options.nbest) and must not be negative")
+    }
+    try requireZero(options.reserved2, "options")
+    engine.beams = Int(options.beams)
     engine.maxTokens = Int(options.max_tokens)
+    engine.hypotheses = Int(options.nbest)
+    engine.minTokens = try Self.setting(options.min_tokens, "options.min_tokens")
+    engine.noRepeatNgramSize = try Self.setting(options.no_repeat_ngram_size, "options.no_repeat_ngram_size")
+    if options.length_penalty == Double(MUE_OFF) {
+      engine.lengthPenalty = 0
+    } else if options.length_penalty != 0 {
+      guard options.length_penalty > 0, options.length_penalty.isFinite else {
+        throw .argument(
+          "options.length_penalty",
+          "options.length_penalty is \(options.length_penalty) and must be at least 0, or MUE_OFF")
+      }
+      engine.lengthPenalty = options.length_penalty
+    }
+    if options.answers != nil || options.answer_count != 0 {
+      let answers = try texts(options.answers, count: options.answer_count, "options.answers")
+      guard !answers.isEmpty else { throw .argument("options.answers", "options.answers is empty") }
+      engine.answers = answers
+    }
     guard let callback = options.on_token else { return }
-    guard engine.beams == 1 else {
+    guard engine.beams <= 1 else {
       throw .argument("options.on_token", "a beam search does not stream: options.on_token needs options.beams of 1")
     }
     let user = options.user
     onToken = { token in streamed(token, to: callback, user) }
+  }
+
+  /// An option whose 0 is its default and whose MUE_OFF is none of it.
+  private static func setting(_ value: Int32, _ argument: String) throws(MueError) -> Int? {
+    switch value {
+    case 0: return nil
+    case MUE_OFF: return 0
+    case 1...: return Int(value)
+    default: throw .argument(argument, "\(argument) is \(value) and must be at least 0, or MUE_OFF")
+    }
   }
 }
 

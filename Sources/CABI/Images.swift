@@ -88,6 +88,32 @@ public func mue_image_from_tensor(
 @c @implementation
 public func mue_image_free(_ image: OpaquePointer?) { ImageBox.free(image) }
 
+@c @implementation
+public func mue_image_write_png(
+  _ image: OpaquePointer?, _ boxes: UnsafePointer<mue_box>?, _ boxCount: Int, _ path: UnsafePointer<CChar>?,
+  _ pathLength: Int
+) -> OpaquePointer? {
+  reporting { () throws(MueError) in
+    let input = try ImageBox.take(image, "image").input
+    let count = try boundedCount(boxCount, "box_count")
+    guard count == 0 || boxes != nil else { throw .argument("boxes", "boxes is NULL and its count is not 0") }
+    let path = try requiredText(path, pathLength, "path")
+    var limits = ImageLimits()
+    limits.pixels = EngineLimits().imagePixels
+    let picture = try input.picture(limits)
+    let outlines = UnsafeBufferPointer(start: boxes, count: count).map(Box.init)
+    try picture.outlining(outlines).writePNG(path: path)
+  }
+}
+
+extension Box {
+  init(_ box: mue_box) { self.init(x0: box.x0, y0: box.y0, x1: box.x1, y1: box.y1) }
+}
+
+extension mue_box {
+  init(_ box: Box) { self.init(x0: box.x0, y0: box.y0, x1: box.x1, y1: box.y1) }
+}
+
 /// A host's bytes as an array.
 private func copiedBytes(_ bytes: UnsafeRawPointer?, count: Int, _ argument: String) throws(MueError) -> [UInt8] {
   guard count >= 0, count <= ArgumentBounds.bytes else {

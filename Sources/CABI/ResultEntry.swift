@@ -18,9 +18,8 @@ struct ResultEntry: @unchecked Sendable {
   let decoderExits: UnsafeBufferPointer<Int32>
   /// Of the image, the text and the decoder stream; the decoder's per token.
   let similarities: [[UnsafeBufferPointer<Double>]]
-  let text: UnsafePointer<CChar>?
-  let tokens: UnsafeBufferPointer<Int64>?
-  let tokenLogProbabilities: UnsafeBufferPointer<Double>?
+  /// Of a generation, best first.
+  let hypotheses: [HypothesisLoan]
   let answers: [UnsafePointer<CChar>]
   let answerLogProbabilities: UnsafeBufferPointer<Double>?
 
@@ -30,25 +29,21 @@ struct ResultEntry: @unchecked Sendable {
     switch content {
     case .generation(let generation):
       source = generation.report
-      text = try storage.text(generation.text)
-      tokens = try storage.array(generation.tokens.map(Int64.init))
-      tokenLogProbabilities = try storage.array(generation.tokenLogProbabilities)
+      hypotheses = try generation.hypotheses.map { (hypothesis) throws(MueError) in
+        try HypothesisLoan(hypothesis, in: storage)
+      }
       answers = []
       answerLogProbabilities = nil
     case .scoring(let scoring):
       source = scoring.report
-      text = nil
-      tokens = nil
-      tokenLogProbabilities = nil
+      hypotheses = []
       var names: [UnsafePointer<CChar>] = []
       for answer in scoring.answers { names.append(try storage.text(answer)) }
       answers = names
       answerLogProbabilities = try storage.array(scoring.logProbabilities)
     case .pass(let report):
       source = report
-      text = nil
-      tokens = nil
-      tokenLogProbabilities = nil
+      hypotheses = []
       answers = []
       answerLogProbabilities = nil
     }
@@ -68,12 +63,10 @@ struct ResultEntry: @unchecked Sendable {
   var json: JSONValue {
     switch content {
     case .generation(let generation):
-      generation.report.json(opening: [
-        ("text", .string(generation.text)), ("tokens", .array(generation.tokens.map { .int($0) })),
-        ("logprob", .double(generation.logProbability)),
-        ("token_logprobs", .array(generation.tokenLogProbabilities.map { .double($0) })),
-        ("finished", .bool(generation.isFinished)),
-      ])
+      generation.report.json(
+        opening: generation.best.json,
+        closing: generation.hypotheses.count > 1
+          ? [("hypotheses", .array(generation.hypotheses.map(Self.json)))] : [])
     case .scoring(let scoring):
       scoring.report.json(opening: [
         ("text", scoring.answers.indices.contains(scoring.best) ? .string(scoring.answers[scoring.best]) : .null),
@@ -83,6 +76,15 @@ struct ResultEntry: @unchecked Sendable {
       ])
     case .pass(let report): report.json(opening: [])
     }
+  }
+}
+
+extension ResultEntry {
+  /// One of several hypotheses, with what the report says of the best alone.
+  private static func json(_ hypothesis: Hypothesis) -> JSONValue {
+    .object(
+      JSONObject(
+        hypothesis.json + [("exits", ["decoder": .array(hypothesis.decoderExits.map { .int($0) })])]))
   }
 }
 
@@ -98,7 +100,7 @@ extension RequestReport {
   }
 
   /// The report as `--json` prints it, behind the members that come first.
-  fileprivate func json(opening: [(String, JSONValue)]) -> JSONValue {
+  fileprivate func json(opening: [(String, JSONValue)], closing: [(String, JSONValue)] = []) -> JSONValue {
     var members = opening
     members += [
       (
@@ -130,6 +132,7 @@ extension RequestReport {
         ))
     }
     members += [("threads", .int(threads)), ("precision", .string(precision)), ("cpu", .string(cpu))]
+    members += closing
     return .object(JSONObject(members))
   }
 }

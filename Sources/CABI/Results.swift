@@ -13,14 +13,15 @@ public func mue_result_count(_ result: OpaquePointer?) -> Int { ResultBox.peek(r
 
 @c @implementation
 public func mue_result_text(_ result: OpaquePointer?, _ item: Int) -> UnsafePointer<CChar>? {
-  entry(result, item)?.text
+  entry(result, item)?.hypotheses.first?.view.text
 }
 
 @c @implementation
 public func mue_result_tokens(
   _ result: OpaquePointer?, _ item: Int, _ count: UnsafeMutablePointer<Int>?
 ) -> UnsafePointer<Int64>? {
-  lend(entry(result, item)?.tokens, count)
+  let best = entry(result, item)?.hypotheses.first?.view
+  return lend(UnsafeBufferPointer(start: best?.tokens, count: best?.token_count ?? 0), count)
 }
 
 @c @implementation
@@ -33,13 +34,43 @@ public func mue_result_log_probability(_ result: OpaquePointer?, _ item: Int) ->
 public func mue_result_token_log_probabilities(
   _ result: OpaquePointer?, _ item: Int, _ count: UnsafeMutablePointer<Int>?
 ) -> UnsafePointer<Double>? {
-  lend(entry(result, item)?.tokenLogProbabilities, count)
+  let best = entry(result, item)?.hypotheses.first?.view
+  return lend(UnsafeBufferPointer(start: best?.token_log_probabilities, count: best?.step_count ?? 0), count)
 }
 
 @c @implementation
 public func mue_result_is_finished(_ result: OpaquePointer?, _ item: Int) -> Int32 {
   guard case .generation(let generation)? = entry(result, item)?.content else { return -1 }
   return generation.isFinished ? 1 : 0
+}
+
+@c @implementation
+public func mue_result_boxes(
+  _ result: OpaquePointer?, _ item: Int, _ count: UnsafeMutablePointer<Int>?
+) -> UnsafePointer<mue_box>? {
+  lend(entry(result, item)?.hypotheses.first?.boxes, count)
+}
+
+@c @implementation
+public func mue_result_hypothesis_count(_ result: OpaquePointer?, _ item: Int) -> Int {
+  entry(result, item)?.hypotheses.count ?? 0
+}
+
+@c @implementation
+public func mue_result_hypothesis(
+  _ result: OpaquePointer?, _ item: Int, _ index: Int, _ hypothesis: UnsafeMutablePointer<mue_hypothesis>?
+) -> OpaquePointer? {
+  reporting { () throws(MueError) in
+    let entries = try ResultBox.take(result, "result").entries
+    guard entries.indices.contains(item) else {
+      throw .argument("item", "item is \(UInt(bitPattern: item)) and there are \(entries.count)")
+    }
+    let hypotheses = entries[item].hypotheses
+    guard hypotheses.indices.contains(index) else {
+      throw .argument("index", "index is \(UInt(bitPattern: index)) and there are \(hypotheses.count) hypotheses")
+    }
+    try hypotheses[index].view.write(to: hypothesis, "hypothesis")
+  }
 }
 
 @c @implementation

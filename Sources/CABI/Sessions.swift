@@ -2,6 +2,7 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 
 import CMue
+import Decode
 import Engine
 import Tensor
 
@@ -48,9 +49,10 @@ public func mue_session_score(
     let items = try requestItems(items, count: itemCount)
     let answers = try texts(answers, count: answerCount, "answers")
     guard !answers.isEmpty else { throw .argument("answers", "answers is empty") }
+    let normalization = try AnswerNormalization.read(options)
     let options = try RequestOptions(host: options)
     let scorings = try box.exclusively { session throws(MueError) in
-      try session.score(items, answers: answers, options: options)
+      try session.score(items, answers: answers, normalization: normalization, options: options)
     }
     target.pointee = try ResultBox(scorings).makeHandle()
   }

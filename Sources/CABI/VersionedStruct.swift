@@ -6,6 +6,8 @@ protocol VersionedStruct {
   init()
   // swift-format-ignore: AlwaysUseLowerCamelCase
   var struct_size: Int { get set }
+  /// The size that the struct first had: no caller has a smaller one.
+  static var firstSize: Int { get }
 }
 
 extension mue_tensor: VersionedStruct {}
@@ -15,12 +17,14 @@ extension mue_model_options: VersionedStruct {}
 extension mue_exits: VersionedStruct {}
 extension mue_item: VersionedStruct {}
 extension mue_request_options: VersionedStruct {}
-extension mue_generate_options: VersionedStruct {}
+extension mue_generate_options: VersionedStruct {
+  static var firstSize: Int { MemoryLayout<Self>.offset(of: \.nbest) ?? 56 }
+}
+extension mue_hypothesis: VersionedStruct {}
 extension mue_report: VersionedStruct {}
 
 extension VersionedStruct {
-  /// The size that version 1.0 gave the struct: no caller has a smaller one.
-  private static var firstSize: Int { MemoryLayout<Self>.size }
+  static var firstSize: Int { MemoryLayout<Self>.size }
 
   /// Reads the struct that a host passed: what it does not know is zero, what we do not know must be zero.
   static func read(_ pointer: UnsafePointer<Self>?, _ argument: String) throws(MueError) -> Self? {

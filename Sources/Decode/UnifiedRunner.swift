@@ -34,35 +34,45 @@ public final class UnifiedRunner {
     try encoder.encode(image: pixelValues, options: options)
   }
 
-  /// Generates text for every sample; samples whose inputs have the same sizes run side by side.
+  /// Generates text for every sample; samples whose inputs have the same sizes and whose searches have the same options
+  /// run side by side.
+  ///
+  /// - Parameters:
+  ///   - prefixes: what the decoder reads before the answer of each sample; never empty.
+  ///   - options: of each sample.
   public func generate(
-    _ samples: [EncodedSample], options: SearchOptions,
+    _ samples: [EncodedSample], prefixes: [[Int]], options: [SearchOptions], run: RunOptions,
     onToken: (_ sample: Int, _ token: Int, _ exit: Int) throws(MueError) -> SearchDecision = { _, _, _ in .proceed }
-  ) throws(MueError) -> [SearchResult] {
+  ) throws(MueError) -> [SearchOutcome] {
     let decoder = try requireDecoder()
-    var results = [SearchResult](repeating: SearchResult(), count: samples.count)
-    var groups: [(shape: RequestShape, members: [Int])] = []
-    for (index, sample) in samples.enumerated() {
-      if let known = groups.firstIndex(where: { $0.shape == sample.shape }) {
-        groups[known].members.append(index)
-      } else {
-        groups.append((sample.shape, [index]))
+    var outcomes = [SearchOutcome](repeating: SearchOutcome(), count: samples.count)
+    var groups: [[Int]] = []
+    for index in samples.indices {
+      let known = groups.firstIndex { group in
+        let first = group[0]
+        return samples[first].shape == samples[index].shape && prefixes[first].count == prefixes[index].count
+          && options[first] == options[index]
       }
+      if let known { groups[known].append(index) } else { groups.append([index]) }
     }
     for group in groups {
-      let members = group.members.map { samples[$0] }
-      let made = try tokenDecoder(decoder, group.shape, members, options)
-      let found: [SearchResult]
-      if options.beams == 1 {
-        found = try GreedySearch.run(made, options: options) { (row, token, exit) throws(MueError) in
-          try onToken(group.members[row], token, exit)
+      let first = options[group[0]]
+      let prefixes = group.map { prefixes[$0] }
+      let made = try tokenDecoder(
+        decoder, group.map { samples[$0] }, prefixes: prefixes, capacity: prefixes[0].count - 1 + first.steps, run)
+      let found: [SearchOutcome]
+      if first.beams == 1 {
+        found = try GreedySearch.run(
+          made, prefixes: prefixes, options: first, run: run
+        ) { (row, token, exit) throws(MueError) in
+          try onToken(group[row], token, exit)
         }
       } else {
-        found = try BeamSearch.run(made, samples: members.count, options: options)
+        found = try BeamSearch.run(made, prefixes: prefixes, options: first, run: run)
       }
-      for (index, result) in zip(group.members, found) { results[index] = result }
+      for (index, outcome) in zip(group, found) { outcomes[index] = outcome }
     }
-    return results
+    return outcomes
   }
 
   /// The result of one teacher-forced pass.
@@ -103,7 +113,7 @@ public final class UnifiedRunner {
       fullMultiplyAdds: pass.cost.full, layersMilliseconds: pass.milliseconds, headMilliseconds: watch.milliseconds)
   }
 
-  private func requireDecoder() throws(MueError) -> DecoderPartition {
+  func requireDecoder() throws(MueError) -> DecoderPartition {
     guard let decoder = unified.decoder else {
       throw MueError(.unsupported, "no decoder layers were found in this graph; name them in mue.json")
     }
@@ -119,18 +129,26 @@ public final class UnifiedRunner {
     return runner
   }
 
-  private func tokenDecoder(
-    _ decoder: DecoderPartition, _ shape: RequestShape, _ samples: [EncodedSample], _ options: SearchOptions
+  /// A decoder with one row per sample (all of one shape) that has read each prefix but its last token.
+  ///
+  /// - Parameter capacity: most tokens that a row will read, the prefix included.
+  func tokenDecoder(
+    _ decoder: DecoderPartition, _ samples: [EncodedSample], prefixes: [[Int]], capacity: Int, _ run: RunOptions
   ) throws(MueError) -> any TokenDecoder {
+    let shape = samples[0].shape
     let runner = prefixRunner(decoder, shape)
     let isIncremental = try check.isIncremental(decoder) { () throws(MueError) in
-      try verify(decoder, samples[0], options, runner)
+      try verify(decoder, samples[0], start: prefixes[0].first ?? 0, capacity: capacity, run, runner)
     }
-    guard isIncremental else {
-      return RecomputingDecoder(unified, decoder, runner: runner, samples: samples, rowsPerSample: options.beams)
+    let made: any TokenDecoder
+    if isIncremental {
+      made = try CachedDecoder(
+        plans(decoder, shape, positions: capacity), runner, samples: samples, capacity: capacity)
+    } else {
+      made = RecomputingDecoder(unified, decoder, runner: runner, samples: samples)
     }
-    return try CachedDecoder(
-      plans(decoder, shape, positions: options.maxTokens), samples: samples, rowsPerSample: options.beams)
+    try made.read(prefixes.map { Array($0.dropLast()) }, options: run)
+    return made
   }
 
   private func plans(_ decoder: DecoderPartition, _ shape: RequestShape, positions: Int) throws(MueError)
@@ -145,18 +163,19 @@ public final class UnifiedRunner {
 
   /// Decodes a few arbitrary tokens both ways; returns what differs, nil when they agree.
   private func verify(
-    _ decoder: DecoderPartition, _ sample: EncodedSample, _ options: SearchOptions, _ runner: PrefixRunner
+    _ decoder: DecoderPartition, _ sample: EncodedSample, start: Int, capacity: Int, _ run: RunOptions,
+    _ runner: PrefixRunner
   ) throws(MueError) -> String? {
     let vocabulary = unified.shapes.entries[unified.roles.logits.value]?.shape.last?.base ?? 2
-    let count = min(5, options.maxTokens)
-    var ids = [options.startToken]
+    let count = min(5, capacity)
+    var ids = [start]
     while ids.count < count { ids.append((ids.count * 7919 + 13) % max(vocabulary, 1)) }
-    let full = RunOptions(isCancelled: options.run.isCancelled)
+    let full = RunOptions(isCancelled: run.isCancelled)
     let cached = try CachedDecoder(
-      plans(decoder, sample.shape, positions: options.maxTokens), samples: [sample], rowsPerSample: 1)
+      plans(decoder, sample.shape, positions: capacity), runner, samples: [sample], capacity: capacity)
     let prefix = try forward(sample, ids: ids, options: full).logits.elements(as: Float.self)
     for (position, id) in ids.enumerated() {
-      let step = try cached.step(tokens: [id], threshold: 1, options: full)
+      let step = try cached.step(tokens: [id], threshold: 1, options: full, candidates: nil)
       let logits = try step.logits(row: 0)
       var largest: Float = 1e-6
       var difference: Float = 0

@@ -5,11 +5,13 @@ import Tensor
 public final class ImageFeatures: Sendable {
   let model: Model
   let pixelValues: Tensor
+  let size: PictureSize
   let stream: EncodedStream
 
-  init(model: Model, pixelValues: Tensor, stream: EncodedStream) {
+  init(model: Model, pixelValues: Tensor, size: PictureSize, stream: EncodedStream) {
     self.model = model
     self.pixelValues = pixelValues
+    self.size = size
     self.stream = stream
   }
 

@@ -60,8 +60,8 @@ public final class Model: Sendable {
     preprocessor = try bundle?.preprocessor.map { (json) throws(MueError) in
       try ImagePreprocessor(json: json, file: (bundle?.directory ?? "") + "/preprocessor_config.json")
     }
-    tasks = TaskTemplate.all(bundle?.mue)
     let mueFile = (bundle?.directory ?? "") + "/mue.json"
+    tasks = try TaskTemplate.all(bundle?.mue, file: mueFile)
     calibratedExits = try CalibratedExits.read(bundle?.mue, file: mueFile)
     unified =
       unsupportedNodes.isEmpty

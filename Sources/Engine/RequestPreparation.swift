@@ -9,39 +9,32 @@ struct RequestPreparation {
   let model: Model
 
   /// pixel_values, float32 [1, 3, height, width].
-  func pixels(_ image: ImageInput) throws(MueError) -> Tensor {
+  ///
+  /// - Returns: also the size of the picture they were made of (their own when they were given as they are).
+  func pixels(_ image: ImageInput) throws(MueError) -> (pixels: Tensor, size: PictureSize) {
+    var limits = ImageLimits()
+    limits.pixels = model.options.limits.imagePixels
     switch image {
-    case .tensor(let tensor): return tensor
+    case .tensor(let tensor): return (tensor, Self.size(tensor, width: nil, height: nil))
     case .features(let features):
       guard features.model === model else {
         throw MueError(.invalidArgument, "the image features are of another model", at: .init(argument: "features"))
       }
-      return features.pixelValues
+      return (features.pixelValues, features.size)
     default: break
     }
     guard let preprocessor = model.preprocessor else {
       throw MueError(.unsupported, "the model has no preprocessor_config.json: give pixel_values")
     }
-    var limits = ImageLimits()
-    limits.pixels = model.options.limits.imagePixels
-    switch image {
-    case .file(let path):
-      return try preprocessor.process(ImageDecoder.load(path: path, limits: limits))
-    case .encoded(let bytes):
-      // Typed throws do not pass through withUnsafeBytes: carry the outcome out.
-      let outcome: Result<RGBImage, MueError> = bytes.withUnsafeBytes { raw in
-        do throws(MueError) {
-          return .success(try ImageDecoder.decode(raw, file: nil, limits: limits))
-        } catch {
-          return .failure(error)
-        }
-      }
-      return try preprocessor.process(outcome.get())
-    case .rgb(let image):
-      return try preprocessor.process(image)
-    case .tensor, .features:
-      throw MueError(.internal, "an image that needs no decoding was to be decoded")
-    }
+    let picture = try image.picture(limits)
+    let pixels = try preprocessor.process(picture)
+    return (pixels, Self.size(pixels, width: picture.width, height: picture.height))
+  }
+
+  private static func size(_ pixels: Tensor, width: Int?, height: Int?) -> PictureSize {
+    let (modelWidth, modelHeight) = pixels.shape.count == 4 ? (pixels.shape[3], pixels.shape[2]) : (1, 1)
+    return PictureSize(
+      width: width ?? modelWidth, height: height ?? modelHeight, modelWidth: modelWidth, modelHeight: modelHeight)
   }
 
   func prompt(_ item: RequestItem) throws(MueError) -> String {
@@ -49,7 +42,7 @@ struct RequestPreparation {
     guard let task = model.tasks.first(where: { $0.name == "caption" }) else {
       throw MueError(.invalidArgument, "the model has no default prompt: give one", at: .init(argument: "prompt"))
     }
-    return task.prompt
+    return task.prompt.text
   }
 
   var tokenizer: Tokenizer {
@@ -76,6 +69,34 @@ struct RequestPreparation {
   var maxSequence: Int {
     let limit = model.options.limits.sequenceLength
     return min(model.bundle?.setting("max_position_embeddings") ?? limit, limit)
+  }
+
+  /// The tokens of each answer of a closed set.
+  func answerTokens(_ answers: [String]) throws(MueError) -> [[Int]] {
+    guard !answers.isEmpty else {
+      throw MueError(.invalidArgument, "a closed set needs at least one answer", at: .init(argument: "answers"))
+    }
+    guard Set(answers).count == answers.count else {
+      throw MueError(.invalidArgument, "an answer is there twice", at: .init(argument: "answers"))
+    }
+    let tokenizer = try tokenizer
+    return try answers.map { (answer) throws(MueError) in
+      let ids = try tokenizer.encode(answer, addSpecialTokens: false)
+      guard !ids.isEmpty else {
+        throw MueError(.invalidArgument, "the answer '\(answer)' has no tokens", at: .init(argument: "answers"))
+      }
+      guard !ids.contains(endToken) else {
+        throw MueError(
+          .invalidArgument, "the answer '\(answer)' has the end token inside", at: .init(argument: "answers"))
+      }
+      return ids
+    }
+  }
+
+  /// What the decoder reads before it answers: the prompt without its end token where the task says so, else the start
+  /// token.
+  func decoderPrefix(_ task: TaskTemplate?, inputIDs: [Int]) -> [Int] {
+    task?.decoderReadsPrompt == true && inputIDs.count > 1 ? Array(inputIDs.dropLast()) : [startToken]
   }
 
   func sample(_ item: RequestItem, pixels: Tensor) throws(MueError) -> SampleInput {

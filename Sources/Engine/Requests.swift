@@ -91,12 +91,24 @@ public struct RequestOptions: Sendable {
   public init() {}
 }
 
-/// Options of generation.
+/// Options of generation. What is nil or 0 is taken from the task in mue.json that the prompt fits, else from
+/// generation_config.json, else it is what is said here.
 public struct GenerateOptions: Sendable {
   public var request = RequestOptions()
-  public var beams = 1
-  /// Most tokens to generate, the end token included; 0 takes the task's or generation_config.json's.
+  /// 1 is greedy search, which is the default.
+  public var beams = 0
+  /// Hypotheses to return, at most `beams`; 0 is 1.
+  public var hypotheses = 0
+  /// Most tokens to generate, the end token not counted.
   public var maxTokens = 0
+  /// Tokens before the end token may come; by default 1 with beams and 0 without.
+  public var minTokens: Int?
+  /// No sequence of so many tokens comes twice; 0, the default, allows all.
+  public var noRepeatNgramSize: Int?
+  /// Hypotheses are ranked by log-probability / tokens^lengthPenalty; 1 by default.
+  public var lengthPenalty: Double?
+  /// The only answers that may be given, to the letter; nil for any.
+  public var answers: [String]?
 
   public init() {}
 }

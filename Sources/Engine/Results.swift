@@ -1,4 +1,5 @@
 import Tensor
+import Vision
 
 /// Layers per stream.
 public struct LayerCounts: Sendable, Equatable {
@@ -58,17 +59,41 @@ public struct RequestReport: Sendable {
   public init() {}
 }
 
-/// A generated answer.
-public struct Generation: Sendable {
+/// One of the answers that a search found.
+public struct Hypothesis: Sendable {
+  /// As the task wants it: see `remove_punctuation` in docs/generation.md.
   public var text = ""
+  /// What the tokens say.
+  public var rawText = ""
   /// Generated token ids, without the start token and without the end token.
   public var tokens: [Int] = []
   /// Natural logarithm of the probability of the answer, its end token included when it has one.
   public var logProbability = 0.0
   public var tokenLogProbabilities: [Double] = []
+  /// What hypotheses are ranked by: logProbability / tokens^lengthPenalty, the end token counted.
+  public var score = 0.0
   /// True when the end token was reached, false when the length was.
   public var isFinished = false
+  /// The exit layer of each token, the end token included.
+  public var decoderExits: [Int] = []
+  /// In pixels of the picture, for tasks that answer in boxes.
+  public var boxes: [Box] = []
+
+  public init() {}
+}
+
+/// A generated answer.
+public struct Generation: Sendable {
+  /// Best first, as many as were asked for and found.
+  public var hypotheses: [Hypothesis] = []
   public var report = RequestReport()
+
+  public var best: Hypothesis { hypotheses.first ?? Hypothesis() }
+  public var text: String { best.text }
+  public var tokens: [Int] { best.tokens }
+  public var logProbability: Double { best.logProbability }
+  public var tokenLogProbabilities: [Double] { best.tokenLogProbabilities }
+  public var isFinished: Bool { best.isFinished }
 
   public init() {}
 }

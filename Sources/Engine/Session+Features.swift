@@ -9,8 +9,8 @@ extension Session {
   public func encode(image: ImageInput, options: RequestOptions = .init()) throws(MueError) -> ImageFeatures {
     let runner = try requireRunner()
     let preparation = preparation
-    let pixels = try preparation.pixels(image)
+    let (pixels, size) = try preparation.pixels(image)
     let stream = try runner.encode(image: pixels, options: preparation.runOptions(options))
-    return ImageFeatures(model: model, pixelValues: pixels, stream: stream)
+    return ImageFeatures(model: model, pixelValues: pixels, size: size, stream: stream)
   }
 }

@@ -15,14 +15,27 @@ extension Session {
     let runner = try requireRunner()
     try requireItems(items)
     let preparation = preparation
-    let search = try searchOptions(items, options, preparation)
-    let (samples, imageDecode) = try prepare(items, preparation)
-    let encoded = try runner.encode(samples, options: search.run)
+    var planning = try SearchPlanning(options, preparation)
+    let run = try preparation.runOptions(options.request)
+    let (samples, pictures, imageDecode) = try prepare(items, preparation)
+    var plans: [SearchPlanning.Item] = []
+    for (item, sample) in zip(items, samples) {
+      let plan = try planning.item(item, inputIDs: sample.inputIDs)
+      guard onToken == nil || plan.options.beams == 1 else {
+        throw MueError(
+          .invalidArgument, "a beam search does not stream, and the model asks for \(plan.options.beams) beams: set 1",
+          at: .init(argument: "beams"))
+      }
+      plans.append(plan)
+    }
+    let encoded = try runner.encode(samples, options: run)
     let tokenizer = try preparation.tokenizer
     var streams = samples.map { _ in tokenizer.stream() }
-    let found = try runner.generate(encoded, options: search) { (sample, token, exit) throws(MueError) in
+    let found = try runner.generate(
+      encoded, prefixes: plans.map(\.prefix), options: plans.map(\.options), run: run
+    ) { (sample, token, exit) throws(MueError) in
       guard let onToken else { return .proceed }
-      let text = token == search.endToken ? streams[sample].finish() : streams[sample].push(token)
+      let text = token == preparation.endToken ? streams[sample].finish() : streams[sample].push(token)
       switch onToken(StreamedToken(item: sample, token: token, text: text, exitLayer: exit)) {
       case .proceed: return .proceed
       case .stop: return .stop
@@ -37,16 +50,15 @@ extension Session {
     time.total = total.milliseconds
     let builder = ReportBuilder(model: model, unified: runner.unified)
     var generations: [Generation] = []
-    for (sample, result) in zip(encoded, found) {
+    for (index, outcome) in found.enumerated() {
+      guard let best = outcome.hypotheses.first else { throw MueError(.internal, "a search without a hypothesis") }
       var generation = Generation()
-      generation.tokens = result.isFinished ? Array(result.tokens.dropLast()) : result.tokens
-      generation.text = try tokenizer.decode(generation.tokens)
-      generation.tokenLogProbabilities = result.logProbabilities
-      generation.logProbability = result.logProbabilities.reduce(0, +)
-      generation.isFinished = result.isFinished
+      generation.hypotheses = try outcome.hypotheses.map { (result) throws(MueError) in
+        try Hypothesis(result, task: plans[index].task, tokenizer: tokenizer, picture: pictures[index])
+      }
       generation.report = builder.report(
-        sample, decoderExits: result.exits, decoderSimilarities: result.similarities,
-        multiplyAdds: result.multiplyAdds, fullMultiplyAdds: result.fullMultiplyAdds,
+        encoded[index], decoderExits: best.exits, decoderSimilarities: best.similarities,
+        multiplyAdds: outcome.multiplyAdds, fullMultiplyAdds: outcome.fullMultiplyAdds,
         recordsSimilarities: options.request.similarities)
       generation.report.time = time
       generations.append(generation)
@@ -54,47 +66,20 @@ extension Session {
     return generations
   }
 
-  private func searchOptions(
-    _ items: [RequestItem], _ options: GenerateOptions, _ preparation: RequestPreparation
-  ) throws(MueError) -> SearchOptions {
-    guard (1...64).contains(options.beams) else {
-      throw MueError(.invalidArgument, "beams must be between 1 and 64", at: .init(argument: "beams"))
-    }
-    guard options.maxTokens >= 0, options.maxTokens <= preparation.maxSequence else {
-      throw MueError(
-        .limitExceeded, "max_tokens must be between 0 and \(preparation.maxSequence)",
-        at: .init(argument: "max_tokens"))
-    }
-    var maxTokens = options.maxTokens
-    if maxTokens == 0 {
-      // The longest that any of the batch's tasks needs.
-      for item in items {
-        let task = TaskTemplate.matching(try preparation.prompt(item), among: model.tasks)
-        maxTokens = max(maxTokens, task?.maxTokens ?? 0)
-      }
-    }
-    if maxTokens == 0 {
-      maxTokens = model.bundle?.setting("max_new_tokens") ?? model.bundle?.setting("max_length") ?? 20
-    }
-    maxTokens = min(max(maxTokens, 1), preparation.maxSequence)
-    let penalty = model.bundle?.generation?["length_penalty"]?.doubleValue ?? 1
-    return SearchOptions(
-      run: try preparation.runOptions(options.request), beams: options.beams, maxTokens: maxTokens,
-      startToken: preparation.startToken, endToken: preparation.endToken, lengthPenalty: penalty)
-  }
-
-  /// Pixels and prompt tokens of every item, and the milliseconds that the images took.
+  /// Pixels and prompt tokens of every item, the sizes of the pictures, and the milliseconds that they took.
   func prepare(
     _ items: [RequestItem], _ preparation: RequestPreparation
-  ) throws(MueError) -> (samples: [SampleInput], imageMilliseconds: Double) {
+  ) throws(MueError) -> (samples: [SampleInput], pictures: [PictureSize], imageMilliseconds: Double) {
     var samples: [SampleInput] = []
+    var pictures: [PictureSize] = []
     var milliseconds = 0.0
     for item in items {
       let watch = Stopwatch()
-      let pixels = try preparation.pixels(item.image)
+      let (pixels, size) = try preparation.pixels(item.image)
       milliseconds += watch.milliseconds
       samples.append(try preparation.sample(item, pixels: pixels))
+      pictures.append(size)
     }
-    return (samples, milliseconds)
+    return (samples, pictures, milliseconds)
   }
 }

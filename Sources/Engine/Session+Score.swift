@@ -4,33 +4,22 @@ import Tensor
 
 extension Session {
   /// Scores `answers` as continuations for each item. Answers of one token each take one decoder pass and their own
-  /// rows of the vocabulary; longer ones take one pass each.
+  /// rows of the vocabulary; longer ones are decoded side by side, what they have in common once.
   ///
   /// Whether the decoder reads the prompt first is said by the task in mue.json that the prompt fits.
+  ///
+  /// - Parameter normalization: over what each token's probability is taken; nil takes the task's, else the vocabulary.
   public func score(
-    _ items: [RequestItem], answers: [String], options: RequestOptions = .init()
+    _ items: [RequestItem], answers: [String], normalization: AnswerNormalization? = nil,
+    options: RequestOptions = .init()
   ) throws(MueError) -> [Scoring] {
     let total = Stopwatch()
     let runner = try requireRunner()
     try requireItems(items)
-    guard !answers.isEmpty else {
-      throw MueError(.invalidArgument, "score needs at least one answer", at: .init(argument: "answers"))
-    }
-    guard Set(answers).count == answers.count else {
-      throw MueError(.invalidArgument, "an answer is there twice", at: .init(argument: "answers"))
-    }
     let preparation = preparation
-    let tokenizer = try preparation.tokenizer
-    var candidates: [[Int]] = []
-    for answer in answers {
-      let ids = try tokenizer.encode(answer, addSpecialTokens: false)
-      guard !ids.isEmpty else {
-        throw MueError(.invalidArgument, "the answer '\(answer)' has no tokens", at: .init(argument: "answers"))
-      }
-      candidates.append(ids)
-    }
+    let candidates = try preparation.answerTokens(answers)
     let run = try preparation.runOptions(options)
-    let (samples, imageDecode) = try prepare(items, preparation)
+    let (samples, _, imageDecode) = try prepare(items, preparation)
     let encoded = try runner.encode(samples, options: run)
     let builder = ReportBuilder(model: model, unified: runner.unified)
     var scorings: [Scoring] = []
@@ -39,11 +28,11 @@ extension Session {
     for (item, sample) in zip(items.indices, encoded) {
       let prompt = try preparation.prompt(items[item])
       let task = TaskTemplate.matching(prompt, among: model.tasks)
-      let ids = samples[item].inputIDs
-      let prefix = task?.decoderReadsPrompt == true ? Array(ids.dropLast()) : [preparation.startToken]
+      let prefix = preparation.decoderPrefix(task, inputIDs: samples[item].inputIDs)
       let passes = try AnswerScoring.run(
         runner, sample, prefix: prefix, candidates: candidates, endToken: preparation.endToken,
-        longest: preparation.maxSequence, options: run)
+        longest: preparation.maxSequence, normalization: normalization ?? task?.normalization ?? .vocabulary,
+        options: run)
       decoderTime += passes.layersMilliseconds
       headTime += passes.headMilliseconds
       var scoring = Scoring()

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CMue
 
 struct GenerateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -7,30 +8,56 @@ struct GenerateCommand: ParsableCommand {
 
   @Argument(help: "The bundle directory.") var model: String
   @OptionGroup var question: QuestionArguments
-  @Option(help: "Beams; 1 is greedy search.") var beams = 1
-  @Option(help: "Most tokens to generate; 0 takes generation_config.json.") var maxTokens = 0
+  @OptionGroup var search: SearchArguments
+  @OptionGroup var answers: AnswersArguments
   @OptionGroup var request: RequestArguments
+  @Option(
+    help: ArgumentHelp("Draw the boxes of the answer into a copy of the image, a PNG file.", valueName: "file.png"))
+  var draw: String?
   @Flag(help: "Print the report as one JSON value.") var json = false
 
   func validate() throws {
-    guard beams >= 1 else { throw ValidationError("--beams must be at least 1") }
-    guard maxTokens >= 0 else { throw ValidationError("--max-tokens must not be negative") }
+    guard draw == nil || (question.image.count == 1 && question.prompt.count <= 1) else {
+      throw ValidationError("--draw takes one image and one prompt")
+    }
   }
 
   func run() throws {
     let settings = try request.settings()
     let session = try SessionHandle(model: ModelHandle(path: model, threads: request.threads))
     let questions = try question.questions()
-    let result = try session.generate(questions, settings: settings, beams: beams, maxTokens: maxTokens)
-    if json { return StandardStream.output(try result.json() + "\n") }
-    for (index, question) in questions.enumerated() {
-      StandardStream.output(
-        """
-        \(question.image.path): \(result.text(index) ?? "")
-          answer   log-probability \(result.logProbability(index).fixed(3)), \
-        \(result.isFinished(index) ? "finished" : "cut at the length")
-        \(try ReportText.lines(result, index))
-        """)
+    let result = try session.generate(
+      questions, settings: settings, search: search.options(), answers: answers.list())
+    if json {
+      StandardStream.output(try result.json() + "\n")
+    } else {
+      for (index, question) in questions.enumerated() {
+        StandardStream.output(try Self.lines(result, index, image: question.image.path))
+      }
     }
+    if let draw {
+      let boxes = result.boxes(0)
+      guard !boxes.isEmpty else { throw CommandFailure("the answer has no boxes to draw") }
+      try questions[0].image.writePNG(path: draw, boxes: boxes)
+    }
+  }
+
+  private static func lines(_ result: ResultHandle, _ index: Int, image: String) throws(CommandFailure) -> String {
+    var lines = """
+      \(image): \(result.text(index) ?? "")
+        answer   log-probability \(result.logProbability(index).fixed(3)), \
+      \(result.isFinished(index) ? "finished" : "cut at the length")
+
+      """
+    for box in result.boxes(index) {
+      lines += "  box      \(box.x0.fixed(1)), \(box.y0.fixed(1)) to \(box.x1.fixed(1)), \(box.y1.fixed(1))\n"
+    }
+    let hypotheses = try result.hypotheses(index)
+    if hypotheses.count > 1 {
+      for hypothesis in hypotheses {
+        lines += "  score    \(hypothesis.score.fixed(4))  \(text(hypothesis.text) ?? "")\n"
+      }
+    }
+    return lines + "\(try ReportText.lines(result, index))\n"
   }
 }

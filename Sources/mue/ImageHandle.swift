@@ -13,5 +13,10 @@ final class ImageHandle {
     self.path = path
   }
 
+  /// Writes the picture with the outlines of `boxes` as a PNG file.
+  func writePNG(path: String, boxes: [mue_box]) throws(CommandFailure) {
+    try check(mue_image_write_png(pointer, boxes, boxes.count, path, path.utf8.count))
+  }
+
   deinit { mue_image_free(pointer) }
 }

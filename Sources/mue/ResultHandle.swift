@@ -17,6 +17,24 @@ final class ResultHandle {
   func logProbability(_ item: Int) -> Double { mue_result_log_probability(pointer, item) }
   func isFinished(_ item: Int) -> Bool { mue_result_is_finished(pointer, item) == 1 }
 
+  func boxes(_ item: Int) -> [mue_box] {
+    var count = 0
+    guard let values = mue_result_boxes(pointer, item, &count) else { return [] }
+    return (0..<count).map { values[$0] }
+  }
+
+  /// What a search found, best first; the pointers live as long as this result.
+  func hypotheses(_ item: Int) throws(CommandFailure) -> [mue_hypothesis] {
+    var all: [mue_hypothesis] = []
+    for index in 0..<mue_result_hypothesis_count(pointer, item) {
+      var hypothesis = mue_hypothesis()
+      hypothesis.struct_size = MemoryLayout<mue_hypothesis>.size
+      try check(mue_result_hypothesis(pointer, item, index, &hypothesis))
+      all.append(hypothesis)
+    }
+    return all
+  }
+
   func answers(_ item: Int) -> [(answer: String, logProbability: Double)] {
     var count = 0
     guard let values = mue_result_answer_log_probabilities(pointer, item, &count) else { return [] }

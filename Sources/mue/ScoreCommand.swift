@@ -1,4 +1,5 @@
 import ArgumentParser
+import CMue
 
 struct ScoreCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -6,16 +7,33 @@ struct ScoreCommand: ParsableCommand {
 
   @Argument(help: "The bundle directory.") var model: String
   @OptionGroup var question: QuestionArguments
-  @Option(help: ArgumentHelp("The answers, joined by commas, to the letter.", valueName: "a,b,c")) var answers: String
+  @OptionGroup var answers: AnswersArguments
+  @Option(
+    help: "Over what a token's probability is normalised: vocabulary, or the tokens that go on with an answer.")
+  var normalize: Normalization?
   @OptionGroup var request: RequestArguments
   @Flag(help: "Print the report as one JSON value.") var json = false
+
+  enum Normalization: String, ExpressibleByArgument, CaseIterable { case vocabulary, answers }
+
+  func validate() throws {
+    guard answers.answers != nil || answers.answersFile != nil else {
+      throw ValidationError("--answers or --answers-file is missing")
+    }
+  }
 
   func run() throws {
     let settings = try request.settings()
     let session = try SessionHandle(model: ModelHandle(path: model, threads: request.threads))
     let questions = try question.questions()
-    let answers = answers.split(separator: ",").map(String.init)
-    let result = try session.score(questions, answers: answers, settings: settings)
+    let normalization: Int32 =
+      switch normalize {
+      case .vocabulary: MUE_NORMALIZE_VOCABULARY
+      case .answers: MUE_NORMALIZE_ANSWERS
+      case nil: MUE_NORMALIZE_DEFAULT
+      }
+    let result = try session.score(
+      questions, answers: answers.list() ?? [], settings: settings, normalization: normalization)
     if json { return StandardStream.output(try result.json() + "\n") }
     for (index, question) in questions.enumerated() {
       StandardStream.output("\(question.image.path): \(result.bestAnswer(index) ?? "")\n")

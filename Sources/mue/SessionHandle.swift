@@ -1,11 +1,5 @@
 import CMue
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
-
 /// A `mue_session *`, its model, and their lifetime.
 final class SessionHandle {
   private let model: ModelHandle
@@ -22,36 +16,36 @@ final class SessionHandle {
   deinit { mue_session_free(pointer) }
 
   func generate(
-    _ questions: [Question], settings: RequestSettings, beams: Int, maxTokens: Int
+    _ questions: [Question], settings: RequestSettings, search: mue_generate_options, answers: [String]? = nil
   ) throws(CommandFailure) -> ResultHandle {
-    var options = mue_generate_options()
-    options.struct_size = MemoryLayout<mue_generate_options>.size
+    var options = search
     options.similarities = settings.similarities ? 1 : 0
-    options.beams = try Self.int32(beams, "--beams")
-    options.max_tokens = try Self.int32(maxTokens, "--max-tokens")
     let exits = ExitsStorage(settings)
+    let strings = AnswerStrings(answers)
     options.exits = exits.pointer
+    options.answers = strings.pointer
+    options.answer_count = strings.count
     var result: OpaquePointer?
     try Question.withItems(questions) { items, count throws(CommandFailure) in
       try check(mue_session_generate(pointer, items, count, &options, &result))
     }
-    withExtendedLifetime(exits) {}
+    withExtendedLifetime((exits, strings)) {}
     return try ResultHandle(result)
   }
 
+  /// - Parameter normalization: MUE_NORMALIZE_DEFAULT, ...
   func score(
-    _ questions: [Question], answers: [String], settings: RequestSettings
+    _ questions: [Question], answers: [String], settings: RequestSettings, normalization: Int32 = 0
   ) throws(CommandFailure) -> ResultHandle {
     let exits = ExitsStorage(settings)
     var options = Self.options(settings, exits)
-    let copies = answers.map { strdup($0) }
-    defer { for copy in copies { free(copy) } }
-    let strings = zip(answers, copies).map { mue_string(data: $1.map { UnsafePointer($0) }, length: $0.utf8.count) }
+    options.normalization = normalization
+    let strings = AnswerStrings(answers)
     var result: OpaquePointer?
     try Question.withItems(questions) { items, count throws(CommandFailure) in
-      try check(mue_session_score(pointer, items, count, strings, strings.count, &options, &result))
+      try check(mue_session_score(pointer, items, count, strings.pointer, strings.count, &options, &result))
     }
-    withExtendedLifetime(exits) {}
+    withExtendedLifetime((exits, strings)) {}
     return try ResultHandle(result)
   }
 
@@ -84,11 +78,6 @@ final class SessionHandle {
     options.similarities = settings.similarities ? 1 : 0
     options.exits = exits.pointer
     return options
-  }
-
-  private static func int32(_ value: Int, _ option: String) throws(CommandFailure) -> Int32 {
-    guard let value = Int32(exactly: value) else { throw CommandFailure("\(option) \(value) is too large") }
-    return value
   }
 }
 

@@ -6,26 +6,6 @@ import Testing
 @testable import Engine
 
 @Suite struct ConfigurationTests {
-  private let tasks = TaskTemplate.all([
-    "tasks": [
-      "caption": ["prompt": " what does the image describe?", "max_tokens": 24],
-      "entailment": [
-        "prompt": " does the image describe \" {hypothesis} \"?", "answers": [" yes", " no"],
-        "decoder_prefix": "prompt",
-      ],
-      "vqa": ["prompt": " {question}", "max_tokens": 4],
-    ]
-  ])
-
-  @Test func theTaskIsTheOneWithTheMostOfItsOwnWords() {
-    func name(_ text: String) -> String? { TaskTemplate.matching(text, among: tasks)?.name }
-    #expect(name(" what does the image describe?") == "caption")
-    #expect(name(" does the image describe \" there is a cat \"?") == "entailment")
-    #expect(name(" how many cats are there?") == "vqa")
-    #expect(name("no leading space") == nil)
-    #expect(TaskTemplate.matching(" does the image describe \" x \"?", among: tasks)?.decoderReadsPrompt == true)
-  }
-
   @Test func thresholdsComeFromTheConfiguration() throws {
     let exits = try CalibratedExits.read(
       [

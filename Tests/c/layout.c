@@ -62,7 +62,7 @@ int main(void) {
   AT(mue_request_options, exits, 8);
   AT(mue_request_options, cancel, 16);
   AT(mue_request_options, similarities, 24);
-  AT(mue_request_options, reserved, 28);
+  AT(mue_request_options, normalization, 28);
 
   EXPECT(sizeof(mue_token_event) == 48);
   AT(mue_token_event, item, 8);
@@ -72,7 +72,7 @@ int main(void) {
   AT(mue_token_event, exit_layer, 40);
   AT(mue_token_event, reserved, 44);
 
-  EXPECT(sizeof(mue_generate_options) == 56);
+  EXPECT(sizeof(mue_generate_options) == 96);
   AT(mue_generate_options, exits, 8);
   AT(mue_generate_options, cancel, 16);
   AT(mue_generate_options, similarities, 24);
@@ -81,6 +81,33 @@ int main(void) {
   AT(mue_generate_options, reserved, 36);
   AT(mue_generate_options, on_token, 40);
   AT(mue_generate_options, user, 48);
+  AT(mue_generate_options, nbest, 56);
+  AT(mue_generate_options, no_repeat_ngram_size, 60);
+  AT(mue_generate_options, length_penalty, 64);
+  AT(mue_generate_options, min_tokens, 72);
+  AT(mue_generate_options, reserved2, 76);
+  AT(mue_generate_options, answers, 80);
+  AT(mue_generate_options, answer_count, 88);
+
+  EXPECT(sizeof(mue_box) == 32);
+  AT(mue_box, y0, 8);
+  AT(mue_box, x1, 16);
+  AT(mue_box, y1, 24);
+
+  EXPECT(sizeof(mue_hypothesis) == 104);
+  AT(mue_hypothesis, text, 8);
+  AT(mue_hypothesis, raw_text, 16);
+  AT(mue_hypothesis, tokens, 24);
+  AT(mue_hypothesis, token_count, 32);
+  AT(mue_hypothesis, token_log_probabilities, 40);
+  AT(mue_hypothesis, decoder_exits, 48);
+  AT(mue_hypothesis, step_count, 56);
+  AT(mue_hypothesis, log_probability, 64);
+  AT(mue_hypothesis, score, 72);
+  AT(mue_hypothesis, boxes, 80);
+  AT(mue_hypothesis, box_count, 88);
+  AT(mue_hypothesis, is_finished, 96);
+  AT(mue_hypothesis, reserved, 100);
 
   EXPECT(sizeof(mue_report) == 120);
   AT(mue_report, image_exit, 8);

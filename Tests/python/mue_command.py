@@ -23,16 +23,16 @@ class MueCommand:
         return done.stdout
 
     def generate(self, bundle: Path, images: list[Path], prompts: list[str], *, exits: tuple[float, ...] | str = "off",
-                 schedule: str = "constant", beams: int = 1, max_tokens: int = 0) -> list[dict]:
-        """Reports with similarities, one per question, all answered in one batch."""
+                 schedule: str = "constant", beams: int = 1, max_tokens: int = 0, **options: object) -> list[dict]:
+        """Reports with similarities, one per question, all answered in one batch. `beams` 0 takes the model's."""
         arguments = ["generate", bundle, "--json", "--similarities", _setting(exits), "--schedule", schedule,
-                     "--beams", beams, "--max-tokens", max_tokens, *_pairs(images, prompts)]
+                     *(["--beams", beams] if beams else []), "--max-tokens", max_tokens, *_options(options), *_pairs(images, prompts)]
         return _reports(self.output(*arguments))
 
     def score(self, bundle: Path, images: list[Path], prompts: list[str], answers: list[str],
-              exits: tuple[float, ...] | str = "off") -> list[dict]:
+              exits: tuple[float, ...] | str = "off", **options: object) -> list[dict]:
         return _reports(self.output("score", bundle, "--json", "--similarities", _setting(exits), "--answers",
-                                    ",".join(answers), *_pairs(images, prompts)))
+                                    ",".join(answers), *_options(options), *_pairs(images, prompts)))
 
     def forward(self, bundle: Path, pixel_values: np.ndarray, input_ids: np.ndarray, decoder_input_ids: np.ndarray,
                 exits: tuple[float, ...] | str = "off") -> tuple[np.ndarray, list[dict]]:
@@ -72,6 +72,14 @@ class MueCommand:
 def _setting(exits: tuple[float, ...] | str) -> str:
     # One word, for a number may be negative.
     return "--exits=" + (exits if isinstance(exits, str) else ",".join(map(repr, exits)))
+
+
+def _options(options: dict[str, object]) -> list[object]:
+    """no_repeat_ngram_size=3 as --no-repeat-ngram-size 3; a list as its parts joined by commas."""
+    found: list[object] = []
+    for name, value in options.items():
+        found += [f"--{name.replace('_', '-')}", ",".join(value) if isinstance(value, list) else value]
+    return found
 
 
 def _pairs(images: list[Path], prompts: list[str]) -> list[object]:

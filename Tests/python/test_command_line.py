@@ -150,7 +150,7 @@ REPORT = {"exits", "depth", "etr", "macs", "time_ms", "threads", "precision", "c
 def test_generate(tmp_path):
     a, b = png(tmp_path / "a.png", seed=1), png(tmp_path / "b.png", 70, 55, seed=2)
     one = json.loads(mue("generate", BUNDLE, "--image", a, "--json", "--max-tokens", 5).stdout)
-    assert set(one) == REPORT | {"text", "tokens", "logprob", "token_logprobs", "finished"}
+    assert set(one) == REPORT | {"text", "tokens", "logprob", "score", "token_logprobs", "finished"}
     assert set(one["time_ms"]) == {"total", "image_decode", "stem", "encoder", "decoder", "head"}
     assert one["exits"]["image"] == one["depth"]["image"] and len(one["tokens"]) <= 5
     assert sum(one["token_logprobs"]) == pytest.approx(one["logprob"], abs=1e-6)

@@ -10,7 +10,10 @@ enum {
   MUE_CODEC_UNSUPPORTED = 2,  // well formed, but of a kind that is not supported
   MUE_CODEC_LIMIT = 3,        // larger than the limits
   MUE_CODEC_MEMORY = 4,       // allocation failed
+  MUE_CODEC_IO = 5,           // a file cannot be written
 };
+
+enum { MUE_CODEC_MESSAGE = 200 };  // bytes of a message that mue_write_png fills, its NUL included
 
 typedef struct {
   uint64_t pixels;     // most pixels of an image (width x height)
@@ -56,3 +59,7 @@ int mue_resize_rgb(const uint8_t *source, int width, int height, uint8_t *target
 
 // Spreads packed RGB pixels into three planes of `count` floats, each value looked up in tables[channel * 256 + value].
 void mue_planes_from_rgb(const uint8_t *source, size_t count, const float *tables, float *planes);
+
+// Writes packed RGB pixels as a PNG file; a file that could not be finished is removed. On failure `message` (of
+// MUE_CODEC_MESSAGE bytes) says why.
+int mue_write_png(const uint8_t *pixels, uint32_t width, uint32_t height, const char *path, char *message);

@@ -8,35 +8,54 @@ import Tensor
 ///
 /// Source: mue.md, "Decoder" and "Keys and values of skipped layers".
 final class CachedDecoder: TokenDecoder {
-  private let plans: DecoderPlans
-  private let crosses: [CrossMemory]
+  let plans: DecoderPlans
+  /// For what comes before the first step.
+  let prefixRunner: PrefixRunner
+  let crosses: [CrossMemory]
   /// The sample of each row.
   private(set) var sampleOfRow: [Int]
-  private let width: Int
-  private let layerCount: Int
+  let width: Int
+  let layerCount: Int
+  /// Tokens that there is room for.
+  private let capacity: Int
   /// [layer][self-attention of the layer]
   private var caches: [[KeyValueCache?]]
   /// [layer][row]: positions whose keys and values are in the cache.
-  private var filled: [[Int]]
+  var filled: [[Int]]
   /// The state that each token left the layers with, [rows, positions, width].
   private var exitStates: Tensor
-  private(set) var position = 0
+  var position = 0
   /// Multiply-adds per row of the first layer at this step.
   private var firstLayerCost = 0
-  private(set) var costs: [RowCost]
+  var costs: [RowCost]
 
-  init(_ plans: DecoderPlans, samples: [EncodedSample], rowsPerSample: Int) throws(MueError) {
+  /// One row per sample.
+  ///
+  /// - Parameter capacity: most tokens that a row will read, at most the plans' positions.
+  convenience init(
+    _ plans: DecoderPlans, _ prefixRunner: PrefixRunner, samples: [EncodedSample], capacity: Int
+  ) throws(MueError) {
+    let crosses = samples.map { CrossMemory($0, layerCount: plans.decoder.layers.count) }
+    try self.init(
+      plans, prefixRunner, crosses: crosses, sampleOfRow: Array(samples.indices), capacity: capacity)
+  }
+
+  private init(
+    _ plans: DecoderPlans, _ prefixRunner: PrefixRunner, crosses: [CrossMemory], sampleOfRow: [Int], capacity: Int
+  ) throws(MueError) {
     self.plans = plans
+    self.prefixRunner = prefixRunner
+    self.crosses = crosses
+    self.sampleOfRow = sampleOfRow
+    self.capacity = min(capacity, plans.positions)
     layerCount = plans.decoder.layers.count
-    crosses = samples.map { CrossMemory($0, layerCount: plans.decoder.layers.count) }
-    sampleOfRow = samples.indices.flatMap { [Int](repeating: $0, count: rowsPerSample) }
     guard let width = plans.unified.shapes.entries[plans.decoder.stream.first]?.shape.last?.base else {
       throw MueError(.internal, "the decoder's width is not known")
     }
     self.width = width
     caches = plans.decoder.layers.map { [KeyValueCache?](repeating: nil, count: $0.selfAttention.count) }
     filled = [[Int]](repeating: [Int](repeating: 0, count: sampleOfRow.count), count: plans.decoder.layers.count)
-    exitStates = try Tensor(.float32, [sampleOfRow.count, plans.positions, width])
+    exitStates = try Tensor(.float32, [sampleOfRow.count, self.capacity, width])
     costs = [RowCost](repeating: RowCost(), count: sampleOfRow.count)
   }
 
@@ -47,8 +66,10 @@ final class CachedDecoder: TokenDecoder {
   }
 
   /// One more token for every row, at `position`.
-  func step(tokens: [Int], threshold: Double, options: RunOptions) throws(MueError) -> DecodedStep {
-    guard position < plans.positions else { throw MueError(.internal, "the cache is full") }
+  func step(
+    tokens: [Int], threshold: Double, options: RunOptions, candidates: [[Int]]?
+  ) throws(MueError) -> DecodedStep {
+    guard position < capacity else { throw MueError(.internal, "the cache is full") }
     let watch = Stopwatch()
     let embedding = try plans.embedding(rows: rows)
     try embedding.load(ids: tokens, into: plans.unified.roles.decoderInputIDs.value)
@@ -62,17 +83,35 @@ final class CachedDecoder: TokenDecoder {
     result.layersMilliseconds = watch.milliseconds
 
     let headWatch = Stopwatch()
-    let logits = plans.unified.roles.logits.value
-    let head = try plans.head(rows: rows, output: logits, width: width)
+    try head(candidates, options, &result)
+    result.headMilliseconds = headWatch.milliseconds
+    return result
+  }
+
+  /// The logits of the newest tokens: of the candidates alone where they are few, else of the whole vocabulary.
+  private func head(_ candidates: [[Int]]?, _ options: RunOptions, _ result: inout DecodedStep) throws(MueError) {
+    let vocabulary = VocabularyRows(plans.unified, plans.decoder)
+    let few = candidates.flatMap { vocabulary.areFew($0) ? $0 : nil }
+    let output = few.flatMap { _ in plans.decoder.vocabulary?.hidden } ?? plans.unified.roles.logits.value
+    let head = try plans.head(rows: rows, output: output, width: width)
     try plans.positional.load(position - 1, into: head)
     let target = try floats(head, plans.decoder.stream.last)
     for row in 0..<rows { (target + row * width).update(from: exitState(row, position - 1), count: width) }
     try head.run(isCancelled: options.isCancelled)
     charge(head.multiplyAdds, to: Array(0..<rows), full: true)
-    result.logits = UnsafePointer(try floats(head, logits))
-    result.vocabulary = try head.operand(logits).shape.last ?? 0
-    result.headMilliseconds = headWatch.milliseconds
-    return result
+    let found = UnsafePointer(try floats(head, output))
+    guard let few else {
+      result.logits = found
+      result.vocabulary = try head.operand(output).shape.last ?? 0
+      return
+    }
+    let channels = try head.operand(output).shape.last ?? 0
+    var logits: [[Float]] = []
+    for row in 0..<rows {
+      logits.append(try vocabulary.logits(found + row * channels, width: channels, candidates: few[row]))
+      charge(vocabulary.multiplyAdds(positions: 1, candidates: few[row].count), to: [row], full: true)
+    }
+    result.candidates = logits
   }
 
   private func runLayers(
@@ -173,15 +212,28 @@ final class CachedDecoder: TokenDecoder {
       for earlier in filled[layer - 1][row]..<max(position, filled[layer - 1][row]) { pending.append((row, earlier)) }
     }
     guard !pending.isEmpty else { return }
-    // Few distinct sizes, so that few plans serve all counts; the rows beyond `pending` are not read.
+    var states: [Float] = []
+    states.reserveCapacity(pending.count * width)
+    for token in pending {
+      states.append(contentsOf: UnsafeBufferPointer(start: exitState(token.row, token.position), count: width))
+    }
+    let cost = try store(states, layer, pending, options)
+    for token in pending { costs[token.row].run += cost }
+    for row in active { filled[layer - 1][row] = position }
+  }
+
+  /// Puts the keys and values that `layer` makes of states [tokens, width] into the cache; returns the multiply-adds per
+  /// token.
+  func store(
+    _ states: UnsafePointer<Float>, _ layer: Int, _ tokens: [(row: Int, position: Int)], _ options: RunOptions
+  ) throws(MueError) -> Int {
+    // Few distinct sizes, so that few plans serve all counts; the rows beyond `tokens` are not read.
     var count = 1
-    while count < pending.count { count *= 2 }
+    while count < tokens.count { count *= 2 }
     let plan = try plans.propagation(layer: layer, count: count, width: width)
     let source = try floats(plan, plans.decoder.stream.states[layer - 1])
     source.update(repeating: 0, count: count * width)
-    for (index, token) in pending.enumerated() {
-      (source + index * width).update(from: exitState(token.row, token.position), count: width)
-    }
+    source.update(from: states, count: tokens.count * width)
     try plan.run(isCancelled: options.isCancelled)
     for (slot, attention) in plans.decoder.layers[layer - 1].selfAttention.enumerated() {
       guard let cache = caches[layer - 1][slot] else { continue }
@@ -190,7 +242,7 @@ final class CachedDecoder: TokenDecoder {
       let valueLayout = try AttentionLayout(attributes, "v_layout")
       let keys = try plan.operand(attention.key)
       let values = try plan.operand(attention.value)
-      for (index, token) in pending.enumerated() {
+      for (index, token) in tokens.enumerated() {
         try keyLayout.copyRows(
           UnsafePointer(keys.pointer.assumingMemoryBound(to: Float.self)), keys.shape, index..<index + 1,
           to: cache.key(row: token.row, position: token.position))
@@ -199,11 +251,10 @@ final class CachedDecoder: TokenDecoder {
           to: cache.value(row: token.row, position: token.position))
       }
     }
-    for token in pending { costs[token.row].run += plan.multiplyAdds / count }
-    for row in active { filled[layer - 1][row] = position }
+    return plan.multiplyAdds / count
   }
 
-  private func prepareCaches(_ layer: Int) throws(MueError) {
+  func prepareCaches(_ layer: Int) throws(MueError) {
     for (slot, attention) in plans.decoder.layers[layer - 1].selfAttention.enumerated()
     where caches[layer - 1][slot] == nil {
       let attributes = plans.unified.graph.nodes[attention.node].attributes
@@ -213,32 +264,41 @@ final class CachedDecoder: TokenDecoder {
         return heads * channels
       }
       caches[layer - 1][slot] = try KeyValueCache(
-        rows: rows, positions: plans.positions, keyWidth: width(attention.key, "k_layout"),
+        rows: rows, positions: capacity, keyWidth: width(attention.key, "k_layout"),
         valueWidth: width(attention.value, "v_layout"))
     }
   }
 
-  /// Lets row r go on as row `parents[r]`: what beam search does after each step.
   func reorder(parents: [Int]) throws(MueError) {
     guard parents != Array(0..<rows) else { return }
-    for layer in 0..<layerCount {
-      for slot in caches[layer].indices {
-        caches[layer][slot] = try caches[layer][slot]?.reordered(parents: parents, count: position)
-      }
-      filled[layer] = parents.map { filled[layer][$0] }
-    }
-    let states = try Tensor(.float32, exitStates.shape)
-    let rowCount = plans.positions * width
-    for (row, parent) in parents.enumerated() {
-      states.pointer.assumingMemoryBound(to: Float.self).advanced(by: row * rowCount)
-        .update(from: exitState(parent, 0), count: position * width)
-    }
-    exitStates = states
-    sampleOfRow = parents.map { sampleOfRow[$0] }
+    let moved = try copy(parents: parents)
+    caches = moved.caches
+    filled = moved.filled
+    exitStates = moved.exitStates
+    sampleOfRow = moved.sampleOfRow
+    costs = parents.map { costs[$0] }
   }
 
-  private func exitState(_ row: Int, _ position: Int) -> UnsafeMutablePointer<Float> {
-    exitStates.pointer.assumingMemoryBound(to: Float.self) + (row * plans.positions + position) * width
+  func forked(parents: [Int]) throws(MueError) -> any TokenDecoder { try copy(parents: parents) }
+
+  private func copy(parents: [Int]) throws(MueError) -> CachedDecoder {
+    let copy = try CachedDecoder(
+      plans, prefixRunner, crosses: crosses, sampleOfRow: parents.map { sampleOfRow[$0] }, capacity: capacity)
+    for layer in 0..<layerCount {
+      for slot in caches[layer].indices {
+        copy.caches[layer][slot] = try caches[layer][slot]?.reordered(parents: parents, count: position)
+      }
+      copy.filled[layer] = parents.map { filled[layer][$0] }
+    }
+    for (row, parent) in parents.enumerated() {
+      copy.exitState(row, 0).update(from: exitState(parent, 0), count: position * width)
+    }
+    copy.position = position
+    return copy
+  }
+
+  func exitState(_ row: Int, _ position: Int) -> UnsafeMutablePointer<Float> {
+    exitStates.pointer.assumingMemoryBound(to: Float.self) + (row * capacity + position) * width
   }
 
   private func floats(_ plan: Plan, _ value: ValueID) throws(MueError) -> UnsafeMutablePointer<Float> {

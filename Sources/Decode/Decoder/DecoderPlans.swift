@@ -108,6 +108,8 @@ final class DecoderPlans {
     let plan = try Plan(
       unified.graph, outputs: [decoder.stream.states[layer]], feeds: feeds, overrides: overrides, context: context)
     let made = Layer(plan: plan, selfAttention: own, crossAttention: cross)
+    // Row counts come and go with exits and beams; what is in use now is made again at once.
+    if layers.count >= 16 * decoder.layers.count { layers.removeAll() }
     layers[[layer, rows]] = made
     return made
   }

@@ -16,15 +16,24 @@ final class RecomputingDecoder: TokenDecoder {
   /// [rows, vocabulary] of the last step
   private var logits: Tensor?
 
-  init(
-    _ unified: UnifiedGraph, _ decoder: DecoderPartition, runner: PrefixRunner, samples: [EncodedSample],
-    rowsPerSample: Int
+  /// One row per sample.
+  convenience init(
+    _ unified: UnifiedGraph, _ decoder: DecoderPartition, runner: PrefixRunner, samples: [EncodedSample]
+  ) {
+    self.init(
+      unified, decoder, runner: runner,
+      crosses: samples.map { CrossMemory($0, layerCount: decoder.layers.count) }, sampleOfRow: Array(samples.indices))
+  }
+
+  private init(
+    _ unified: UnifiedGraph, _ decoder: DecoderPartition, runner: PrefixRunner, crosses: [CrossMemory],
+    sampleOfRow: [Int]
   ) {
     self.unified = unified
     self.decoder = decoder
     self.runner = runner
-    crosses = samples.map { CrossMemory($0, layerCount: decoder.layers.count) }
-    sampleOfRow = samples.indices.flatMap { [Int](repeating: $0, count: rowsPerSample) }
+    self.crosses = crosses
+    self.sampleOfRow = sampleOfRow
     prefixes = [[Int]](repeating: [], count: sampleOfRow.count)
     costs = [RowCost](repeating: RowCost(), count: sampleOfRow.count)
   }
@@ -35,7 +44,12 @@ final class RecomputingDecoder: TokenDecoder {
     (crosses[sample].multiplyAdds, crosses[sample].multiplyAddsPerLayer * decoder.layers.count)
   }
 
-  func step(tokens: [Int], threshold: Double, options: RunOptions) throws(MueError) -> DecodedStep {
+  func read(_ prefixes: [[Int]], options: RunOptions) throws(MueError) { self.prefixes = prefixes }
+
+  /// Computes the whole vocabulary, whatever the candidates.
+  func step(
+    tokens: [Int], threshold: Double, options: RunOptions, candidates: [[Int]]?
+  ) throws(MueError) -> DecodedStep {
     var result = DecodedStep(exits: [Int](repeating: 0, count: rows))
     if options.recordsSimilarities { result.similarities = [[Double]](repeating: [], count: rows) }
     let watch = Stopwatch()
@@ -84,5 +98,13 @@ final class RecomputingDecoder: TokenDecoder {
   func reorder(parents: [Int]) throws(MueError) {
     prefixes = parents.map { prefixes[$0] }
     sampleOfRow = parents.map { sampleOfRow[$0] }
+    costs = parents.map { costs[$0] }
+  }
+
+  func forked(parents: [Int]) throws(MueError) -> any TokenDecoder {
+    let copy = RecomputingDecoder(
+      unified, decoder, runner: runner, crosses: crosses, sampleOfRow: parents.map { sampleOfRow[$0] })
+    copy.prefixes = parents.map { prefixes[$0] }
+    return copy
   }
 }

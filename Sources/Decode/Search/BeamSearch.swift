@@ -1,120 +1,146 @@
-import CKernels
 import Tensor
 
-/// Keeps the `beams` most probable prefixes of each sample; finished hypotheses are ranked by log-probability divided
-/// by length. A sample ends when it has `beams` finished hypotheses and no open one can beat the worst of them.
-enum BeamSearch {
-  private struct Hypothesis {
+/// Keeps the `beams` most probable prefixes of each sample, by fairseq's rules (which OFA and MuE use):
+///
+/// - Of a sample's open hypotheses the 2 * beams most probable continuations are looked at. Those among the first
+///   `beams` that end are finished; the first `beams` that do not end stay open.
+/// - A finished hypothesis is ranked by its log-probability divided by its length, the end token included, to the power
+///   of the length penalty.
+/// - A sample is done when `beams` hypotheses are finished. Behind `maxTokens` tokens only the end token may come.
+///
+/// Source: fairseq's sequence_generator.py as the OFA repository has it (models/sequence_generator.py).
+struct BeamSearch {
+  private struct Open {
+    var sample: Int
+    var place = 0
+    /// The log-probability.
+    var sum = 0.0
     var result = SearchResult()
-    var score = 0.0
-    var row: Int
   }
 
   private struct Candidate {
-    var parent: Int
-    var token: Int
-    var score: Double
-    var logProbability: Double
+    /// Row of the hypothesis that it continues.
+    var row: Int
+    var next: NextToken
+    var sum: Double
   }
 
-  static func run(_ decoder: any TokenDecoder, samples: Int, options: SearchOptions) throws(MueError) -> [SearchResult]
-  {
-    let beams = options.beams
-    // Row sample * beams + b holds beam b of the sample; at first all beams are one, so only the first counts.
-    var open = (0..<samples).map { sample in
-      (0..<beams).map { beam in Hypothesis(score: beam == 0 ? 0 : -.infinity, row: sample * beams + beam) }
+  private let options: SearchOptions
+  private let prefixes: [[Int]]
+  private var open: [Open]
+  private var outcomes: [SearchOutcome]
+
+  /// - Parameters:
+  ///   - decoder: one row per sample; it has read all of each prefix but the last token.
+  ///   - prefixes: what the decoder reads before the answer.
+  static func run(
+    _ decoder: any TokenDecoder, prefixes: [[Int]], options: SearchOptions, run: RunOptions
+  ) throws(MueError) -> [SearchOutcome] {
+    var search = BeamSearch(options, prefixes)
+    for (row, sample) in decoder.sampleOfRow.enumerated() {
+      search.outcomes[sample].charge((decoder.costs[row].run, decoder.costs[row].full))
     }
-    var finished = [[Hypothesis]](repeating: [], count: samples)
-    var isDone = [Bool](repeating: false, count: samples)
-    var tokens = [Int](repeating: options.startToken, count: samples * beams)
-    var cost = [RowCost](repeating: RowCost(), count: samples)
-    var layers = 0.0
-    var head = 0.0
-    for step in 0..<options.maxTokens {
-      let threshold = options.run.thresholds.decoder.value(step: step, maxSteps: options.maxTokens)
-      let before = decoder.costs
-      let made = try decoder.step(tokens: tokens, threshold: threshold, options: options.run)
-      layers += made.layersMilliseconds
-      head += made.headMilliseconds
-      var parents = Array(0..<samples * beams)
-      for sample in 0..<samples where !isDone[sample] {
-        for row in sample * beams..<(sample + 1) * beams {
-          cost[sample].run += decoder.costs[row].run - before[row].run
-          cost[sample].full += decoder.costs[row].full - before[row].full
-        }
-        let candidates = try candidates(open[sample], made, beams)
-        var next: [Hypothesis] = []
-        for candidate in candidates where next.count < beams {
-          var hypothesis = open[sample][candidate.parent]
-          let parentRow = hypothesis.row
-          hypothesis.score = candidate.score
-          hypothesis.result.tokens.append(candidate.token)
-          hypothesis.result.logProbabilities.append(candidate.logProbability)
-          hypothesis.result.exits.append(made.exits[parentRow])
-          if let similarities = made.similarities?[parentRow] { hypothesis.result.similarities.append(similarities) }
-          if candidate.token == options.endToken {
-            hypothesis.result.isFinished = true
-            finished[sample].append(hypothesis)
-            continue
-          }
-          hypothesis.row = sample * beams + next.count
-          parents[hypothesis.row] = parentRow
-          tokens[hypothesis.row] = candidate.token
-          next.append(hypothesis)
-        }
-        open[sample] = next
-        finished[sample].sort { rank($0, options) > rank($1, options) }
-        if finished[sample].count > beams { finished[sample].removeLast(finished[sample].count - beams) }
-        isDone[sample] = cannotImprove(open[sample], finished[sample], options)
-      }
-      if !isDone.contains(false) { break }
-      try decoder.reorder(parents: parents)
+    for step in 0...options.maxTokens where !search.open.isEmpty {
+      try search.advance(decoder, step, run)
     }
-    return try (0..<samples).map { (sample) throws(MueError) in
-      let all = finished[sample] + (finished[sample].isEmpty || !isDone[sample] ? open[sample] : [])
-      guard let best = all.max(by: { rank($0, options) < rank($1, options) }) else {
-        throw MueError(.internal, "beam search ended without a hypothesis")
-      }
-      var result = best.result
-      let cross = decoder.crossCost(sample: sample)
-      result.multiplyAdds = cost[sample].run + cross.run
-      result.fullMultiplyAdds = cost[sample].full + cross.full
-      result.layersMilliseconds = layers
-      result.headMilliseconds = head
-      return result
+    for sample in search.outcomes.indices {
+      search.outcomes[sample].charge(decoder.crossCost(sample: sample))
+      try search.close(sample)
     }
+    return search.outcomes
   }
 
-  /// The best continuations of all beams of a sample: twice as many as beams, so that ends leave enough others.
-  private static func candidates(
-    _ open: [Hypothesis], _ made: DecodedStep, _ beams: Int
+  private init(_ options: SearchOptions, _ prefixes: [[Int]]) {
+    self.options = options
+    self.prefixes = prefixes
+    open = prefixes.indices.map { Open(sample: $0) }
+    outcomes = [SearchOutcome](repeating: SearchOutcome(), count: prefixes.count)
+  }
+
+  /// One step of the decoder for every open hypothesis, and the choice of those that stay open.
+  private mutating func advance(_ decoder: any TokenDecoder, _ step: Int, _ run: RunOptions) throws(MueError) {
+    let tokens = try open.map { (hypothesis) throws(MueError) in
+      if let token = hypothesis.result.tokens.last { return token }
+      return try GreedySearch.lastToken(prefixes[hypothesis.sample])
+    }
+    let allowed = options.allowed.map { allowed in open.map { allowed.tokens(at: $0.place) } }
+    let before = decoder.costs
+    let threshold = run.thresholds.decoder.value(step: step, maxSteps: options.maxTokens)
+    let made = try decoder.step(tokens: tokens, threshold: threshold, options: run, candidates: allowed)
+    for row in open.indices {
+      outcomes[open[row].sample].charge(
+        (decoder.costs[row].run - before[row].run, decoder.costs[row].full - before[row].full))
+    }
+    var following: [Open] = []
+    var parents: [Int] = []
+    for sample in outcomes.indices {
+      let rows = open.indices.filter { open[$0].sample == sample }
+      if rows.isEmpty { continue }
+      outcomes[sample].layersMilliseconds += made.layersMilliseconds
+      outcomes[sample].headMilliseconds += made.headMilliseconds
+      for candidate in try choose(sample, rows, step, made, allowed) {
+        parents.append(candidate.row)
+        following.append(continued(candidate, made))
+      }
+    }
+    open = following
+    if !open.isEmpty { try decoder.reorder(parents: parents) }
+  }
+
+  /// Finishes the hypotheses of a sample that end now; returns the continuations that stay open.
+  private mutating func choose(
+    _ sample: Int, _ rows: [Int], _ step: Int, _ made: DecodedStep, _ allowed: [[Int]]?
   ) throws(MueError) -> [Candidate] {
-    let count = min(2 * beams, made.vocabulary)
-    var all: [Candidate] = []
-    var values = [Float](repeating: 0, count: count)
-    var indices = [mk_int](repeating: 0, count: count)
-    for (parent, hypothesis) in open.enumerated() where hypothesis.score > -.infinity {
-      let logits = try made.logits(row: hypothesis.row)
-      let normalizer = Double(mk_logsumexp(logits, made.vocabulary))
-      mk_topk(logits, made.vocabulary, count, &values, &indices)
-      for (value, token) in zip(values, indices) {
-        let logProbability = Double(value) - normalizer
-        all.append(
-          Candidate(
-            parent: parent, token: token, score: hypothesis.score + logProbability, logProbability: logProbability))
+    var candidates: [Candidate] = []
+    for row in rows {
+      let found: [NextToken]
+      if step == options.maxTokens {
+        let end = try NextToken.only(options.endToken, of: row, in: made, allowed: allowed?[row])
+        found = end.map { [$0] } ?? []
+      } else {
+        let excluded = options.excluded(after: prefixes[sample] + open[row].result.tokens, generated: step)
+        found = try NextToken.best(
+          2 * options.beams, of: row, in: made, allowed: allowed?[row], excluded: excluded)
+      }
+      candidates += found.map { Candidate(row: row, next: $0, sum: open[row].sum + $0.logProbability) }
+    }
+    candidates.sort { ($0.sum, -$0.row, -$0.next.token) > ($1.sum, -$1.row, -$1.next.token) }
+    var staying: [Candidate] = []
+    for (rank, candidate) in candidates.prefix(2 * options.beams).enumerated() {
+      if candidate.next.token != options.endToken {
+        if staying.count < options.beams { staying.append(candidate) }
+      } else if rank < options.beams, outcomes[sample].hypotheses.count < options.beams {
+        var result = continued(candidate, made).result
+        result.isFinished = true
+        result.score = options.score(candidate.sum, tokens: result.tokens.count)
+        outcomes[sample].hypotheses.append(result)
       }
     }
-    return Array(all.sorted { ($0.score, -$0.token) > ($1.score, -$1.token) }.prefix(2 * beams))
+    return outcomes[sample].hypotheses.count == options.beams ? [] : staying
   }
 
-  private static func rank(_ hypothesis: Hypothesis, _ options: SearchOptions) -> Double {
-    hypothesis.score / power(Double(max(hypothesis.result.tokens.count, 1)), options.lengthPenalty)
+  private func continued(_ candidate: Candidate, _ made: DecodedStep) -> Open {
+    var hypothesis = open[candidate.row]
+    hypothesis.sum = candidate.sum
+    hypothesis.place =
+      options.allowed?.place(after: candidate.next.token, at: hypothesis.place) ?? hypothesis.place
+    hypothesis.result.tokens.append(candidate.next.token)
+    hypothesis.result.logProbabilities.append(candidate.next.logProbability)
+    hypothesis.result.exits.append(made.exits[candidate.row])
+    if let similarities = made.similarities?[candidate.row] {
+      hypothesis.result.similarities.append(similarities)
+    }
+    return hypothesis
   }
 
-  private static func cannotImprove(_ open: [Hypothesis], _ finished: [Hypothesis], _ options: SearchOptions) -> Bool {
-    guard let best = open.map(\.score).max() else { return true }
-    guard finished.count >= options.beams, let worst = finished.map({ rank($0, options) }).min() else { return false }
-    // The longest an open hypothesis can become gives the best rank it can reach when lengths are rewarded.
-    return best / power(Double(options.maxTokens), max(options.lengthPenalty, 0)) <= worst
+  /// Best first, as many as were asked for; those that finished earlier come first among equals.
+  private mutating func close(_ sample: Int) throws(MueError) {
+    let ranked = outcomes[sample].hypotheses.enumerated().sorted {
+      ($0.element.score, -$0.offset) > ($1.element.score, -$1.offset)
+    }
+    guard !ranked.isEmpty else {
+      throw MueError(.unsupported, "no answer may be given: the constraints of this request exclude them all")
+    }
+    outcomes[sample].hypotheses = ranked.prefix(options.hypotheses).map(\.element)
   }
 }

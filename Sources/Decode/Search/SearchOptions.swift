@@ -1,46 +1,46 @@
-import Exit
-
-/// What a search is told beside the inputs.
-public struct SearchOptions {
-  public var run: RunOptions
-  public var beams: Int
-  /// Most tokens to generate, the end token included.
+/// What a search is told beside the inputs. Source: docs/generation.md.
+public struct SearchOptions: Equatable, Sendable {
+  /// 1 is greedy search.
+  public var beams = 1
+  /// Hypotheses wanted of a beam search, at most `beams`.
+  public var hypotheses = 1
+  /// Most tokens to generate. A beam search ends each hypothesis behind them; a greedy one is cut there.
   public var maxTokens: Int
-  public var startToken: Int
+  /// Tokens that must come before the end token.
+  public var minTokens = 0
   public var endToken: Int
-  /// Beam search divides a hypothesis' log-probability by its length to this power.
-  public var lengthPenalty: Double
+  /// Never chosen by a beam search.
+  public var padToken: Int?
+  /// A hypothesis' log-probability is divided by its number of tokens, the end token included, to this power.
+  public var lengthPenalty = 1.0
+  /// No sequence of so many tokens comes twice in a hypothesis; 0 allows all.
+  public var noRepeatNgramSize = 0
+  /// What may be said at all; nil is anything.
+  public var allowed: AllowedTokens?
 
-  public init(
-    run: RunOptions, beams: Int = 1, maxTokens: Int, startToken: Int, endToken: Int, lengthPenalty: Double = 1
-  ) {
-    self.run = run
-    self.beams = beams
+  public init(maxTokens: Int, endToken: Int) {
     self.maxTokens = maxTokens
-    self.startToken = startToken
     self.endToken = endToken
-    self.lengthPenalty = lengthPenalty
   }
-}
 
-/// What a search found for one sample.
-public struct SearchResult {
-  /// Without the start token; the end token, when it came, is the last.
-  public internal(set) var tokens: [Int] = []
-  public internal(set) var logProbabilities: [Double] = []
-  /// The layer each token's decoder row left at.
-  public internal(set) var exits: [Int] = []
-  /// [token][layer]
-  public internal(set) var similarities: [[Double]] = []
-  public internal(set) var isFinished = false
-  public internal(set) var multiplyAdds = 0
-  public internal(set) var fullMultiplyAdds = 0
-  public internal(set) var layersMilliseconds = 0.0
-  public internal(set) var headMilliseconds = 0.0
-}
+  /// Steps of a greedy search: a closed set of answers is walked to the end.
+  var greedySteps: Int { maxTokens + (allowed?.isClosed == true ? 1 : 0) }
 
-/// What a listener of a search wants next.
-public enum SearchDecision: Sendable {
-  case proceed
-  case stop
+  /// Steps that a decoder of this search must have room for.
+  var steps: Int { beams == 1 ? greedySteps : maxTokens + 1 }
+
+  /// A hypothesis' rank: its log-probability divided by `tokens` to the length penalty.
+  func score(_ logProbability: Double, tokens: Int) -> Double {
+    logProbability / power(Double(max(tokens, 1)), lengthPenalty)
+  }
+
+  /// Tokens that may not follow `history`, of which the last `generated` were generated.
+  func excluded(after history: [Int], generated: Int) -> [Int] {
+    var excluded: [Int] = []
+    // What a closed set holds may be said, repeated or not.
+    if allowed?.isClosed != true { excluded = RepeatedNGrams.completions(of: history, size: noRepeatNgramSize) }
+    if generated < minTokens { excluded.append(endToken) }
+    if beams > 1, let padToken { excluded.append(padToken) }
+    return excluded
+  }
 }

@@ -17,12 +17,12 @@ struct AnsweredItem {
 
   /// Scores a closed answer set, generates otherwise.
   static func answer(
-    _ item: DataItem, with session: SessionHandle, settings: RequestSettings, beams: Int, maxTokens: Int
+    _ item: DataItem, with session: SessionHandle, settings: RequestSettings, search: mue_generate_options
   ) throws(CommandFailure) -> AnsweredItem {
     let question = Question(image: try ImageHandle(path: item.image), prompt: item.prompt)
     let result: ResultHandle
     if item.answers.isEmpty {
-      result = try session.generate([question], settings: settings, beams: beams, maxTokens: maxTokens)
+      result = try session.generate([question], settings: settings, search: search)
     } else {
       result = try session.score([question], answers: item.answers, settings: settings)
     }

@@ -19,15 +19,13 @@ struct EvaluateCommand: ParsableCommand {
 
   @Argument(help: "The bundle directory.") var model: String
   @Argument(help: "The folder with data.jsonl.") var data: String
-  @Option(help: "Beams; 1 is greedy search.") var beams = 1
-  @Option(help: "Most tokens to generate; 0 takes generation_config.json.") var maxTokens = 0
+  @OptionGroup var search: SearchArguments
   @Option(help: "Use the first N items; 0 takes all.") var limit = 0
   @OptionGroup var request: RequestArguments
   @Flag(help: "Print one JSON object.") var json = false
 
   func validate() throws {
-    guard beams >= 1 else { throw ValidationError("--beams must be at least 1") }
-    guard maxTokens >= 0, limit >= 0 else { throw ValidationError("--max-tokens and --limit must not be negative") }
+    guard limit >= 0 else { throw ValidationError("--limit must not be negative") }
   }
 
   func run() throws {
@@ -57,7 +55,8 @@ struct EvaluateCommand: ParsableCommand {
     let machine = runs[0].answered.first
     if json {
       let report: JSONValue = [
-        "model": .string(model), "data": .string(data), "items": .int(items.count), "beams": .int(beams),
+        "model": .string(model), "data": .string(data), "items": .int(items.count),
+        "beams": search.beams.map { .int($0) } ?? .null,
         "runs": .array(
           summaries.map { run in
             [
@@ -84,7 +83,7 @@ struct EvaluateCommand: ParsableCommand {
   private func answer(
     _ item: DataItem, _ session: SessionHandle, _ settings: RequestSettings
   ) throws(CommandFailure) -> AnsweredItem {
-    try AnsweredItem.answer(item, with: session, settings: settings, beams: beams, maxTokens: maxTokens)
+    try AnsweredItem.answer(item, with: session, settings: settings, search: search.options())
   }
 
   /// The largest resident set of this process so far, in megabytes (10^6 bytes).

@@ -33,10 +33,12 @@ from .exits import Exits
 from .images import Image, ImageFeatures
 from .model import Limits, Model, TensorInfo, load_graph, open
 from .results import (
+    Box,
     Depth,
     ExitLayers,
     ForwardResult,
     Generation,
+    Hypothesis,
     MultiplyAdds,
     Next,
     Report,
@@ -49,6 +51,7 @@ from .results import (
 __version__ = "1.0.0"
 
 __all__ = [
+    "Box",
     "BusyError",
     "CancelToken",
     "CancelledError",
@@ -58,6 +61,7 @@ __all__ = [
     "Exits",
     "ForwardResult",
     "Generation",
+    "Hypothesis",
     "Image",
     "ImageFeatures",
     "InternalError",

@@ -8,6 +8,8 @@ from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_int32, c
 EXITS_OFF, EXITS_CALIBRATED, EXITS_THRESHOLDS = 0, 1, 2
 RULES = {"row": 0, "joint": 1}
 SCHEDULES = {"constant": 0, "paper": 1, "released": 2}
+NORMALIZATIONS = {None: 0, "vocabulary": 1, "answers": 2}
+OFF = -1
 STREAM_IMAGE, STREAM_TEXT, STREAM_DECODER = 0, 1, 2
 LOG_WARNING = 1
 MAX_RANK = 32
@@ -107,7 +109,7 @@ class RequestOptions(SizedStructure):
         ("exits", POINTER(Exits)),
         ("cancel", c_void_p),
         ("similarities", c_int32),
-        ("reserved", c_int32),
+        ("normalization", c_int32),
     ]
 
 
@@ -137,6 +139,36 @@ class GenerateOptions(SizedStructure):
         ("reserved", c_int32),
         ("on_token", TokenCallback),
         ("user", c_void_p),
+        ("nbest", c_int32),
+        ("no_repeat_ngram_size", c_int32),
+        ("length_penalty", c_double),
+        ("min_tokens", c_int32),
+        ("reserved2", c_int32),
+        ("answers", POINTER(String)),
+        ("answer_count", c_size_t),
+    ]
+
+
+class Box(Structure):
+    _fields_ = [("x0", c_double), ("y0", c_double), ("x1", c_double), ("y1", c_double)]
+
+
+class Hypothesis(SizedStructure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("text", c_char_p),
+        ("raw_text", c_char_p),
+        ("tokens", POINTER(c_int64)),
+        ("token_count", c_size_t),
+        ("token_log_probabilities", POINTER(c_double)),
+        ("decoder_exits", POINTER(c_int32)),
+        ("step_count", c_size_t),
+        ("log_probability", c_double),
+        ("score", c_double),
+        ("boxes", POINTER(Box)),
+        ("box_count", c_size_t),
+        ("is_finished", c_int32),
+        ("reserved", c_int32),
     ]
 
 
@@ -197,6 +229,7 @@ PROTOTYPES: dict[str, tuple[object, list[object]]] = {
     "mue_image_from_rgb": (_ERROR, [c_void_p, c_size_t, c_size_t, c_size_t, POINTER(_HANDLE)]),
     "mue_image_from_tensor": (_ERROR, [POINTER(Tensor), POINTER(_HANDLE)]),
     "mue_image_free": (None, [_HANDLE]),
+    "mue_image_write_png": (_ERROR, [_HANDLE, POINTER(Box), c_size_t, c_char_p, c_size_t]),
     "mue_cancel_create": (_ERROR, [POINTER(_HANDLE)]),
     "mue_cancel_trip": (None, [_HANDLE]),
     "mue_cancel_is_tripped": (c_int32, [_HANDLE]),
@@ -226,6 +259,9 @@ PROTOTYPES: dict[str, tuple[object, list[object]]] = {
     "mue_result_log_probability": (c_double, [_HANDLE, c_size_t]),
     "mue_result_token_log_probabilities": (POINTER(c_double), [_HANDLE, c_size_t, _COUNT]),
     "mue_result_is_finished": (c_int32, [_HANDLE, c_size_t]),
+    "mue_result_boxes": (POINTER(Box), [_HANDLE, c_size_t, _COUNT]),
+    "mue_result_hypothesis_count": (c_size_t, [_HANDLE, c_size_t]),
+    "mue_result_hypothesis": (_ERROR, [_HANDLE, c_size_t, c_size_t, POINTER(Hypothesis)]),
     "mue_result_answer_count": (c_size_t, [_HANDLE, c_size_t]),
     "mue_result_answer": (c_char_p, [_HANDLE, c_size_t, c_size_t]),
     "mue_result_answer_log_probabilities": (POINTER(c_double), [_HANDLE, c_size_t, _COUNT]),

@@ -3,11 +3,14 @@ from __future__ import annotations
 import os
 import sys
 import weakref
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
+from . import _abi
 from ._library import load_library
+from .results import Box
 from .tensors import Loan
 
 if TYPE_CHECKING:
@@ -32,6 +35,26 @@ class Image:
         # Freed with this object; requests keep a reference to it while they run.
         self._handle = _create(source)
         weakref.finalize(self, library.mue_image_free, self._handle)
+
+    def save_png(self, path: str | os.PathLike[str], boxes: Iterable[Box | Sequence[float]] = ()) -> None:
+        """Writes the picture as a PNG file, with a red outline of three pixels around each box; an existing file is
+        replaced.
+
+        Args:
+            path: the file.
+            boxes: of a `Generation`, or left, top, right, bottom in pixels.
+
+        Raises:
+            ReadError: the file cannot be written.
+            InvalidArgumentError: the image was made of pixel_values, or a coordinate is no finite number.
+        """
+        natives = [
+            _abi.Box(box.x0, box.y0, box.x1, box.y1) if isinstance(box, Box) else _abi.Box(*map(float, box))
+            for box in boxes
+        ]
+        name = os.fsencode(path)
+        load_library().call(
+            "mue_image_write_png", self._handle, (_abi.Box * len(natives))(*natives), len(natives), name, len(name))
 
 
 class ImageFeatures:

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -150,8 +150,13 @@ class Model:
         prompt: str | None = None,
         *,
         exits: ExitsLike = "off",
-        beams: int = 1,
+        beams: int = 0,
         max_tokens: int = 0,
+        nbest: int = 1,
+        no_repeat_ngram_size: int | None = None,
+        length_penalty: float | None = None,
+        min_tokens: int | None = None,
+        answers: Sequence[str] | None = None,
         on_token: TokenCallback | None = None,
         cancel: CancelToken | None = None,
         similarities: bool = False,
@@ -164,8 +169,13 @@ class Model:
         prompt: str | Sequence[str] | None = None,
         *,
         exits: ExitsLike = "off",
-        beams: int = 1,
+        beams: int = 0,
         max_tokens: int = 0,
+        nbest: int = 1,
+        no_repeat_ngram_size: int | None = None,
+        length_penalty: float | None = None,
+        min_tokens: int | None = None,
+        answers: Sequence[str] | None = None,
         on_token: TokenCallback | None = None,
         cancel: CancelToken | None = None,
         similarities: bool = False,
@@ -177,8 +187,13 @@ class Model:
         prompt: str | Sequence[str] | None = None,
         *,
         exits: ExitsLike = "off",
-        beams: int = 1,
+        beams: int = 0,
         max_tokens: int = 0,
+        nbest: int = 1,
+        no_repeat_ngram_size: int | None = None,
+        length_penalty: float | None = None,
+        min_tokens: int | None = None,
+        answers: Sequence[str] | None = None,
         on_token: TokenCallback | None = None,
         cancel: CancelToken | None = None,
         similarities: bool = False,
@@ -190,8 +205,13 @@ class Model:
             prompt: the question, or a list; None takes the model's default prompt (captioning).
             exits: "off" (full depth), "calibrated" (thresholds of the model's mue.json), three thresholds
                 (image, text, decoder) of which 1 or more is never, or `mue.Exits`.
-            beams: 1 is greedy search.
-            max_tokens: most tokens to generate, the end token not counted; 0 takes generation_config.json.
+            beams: 1 is greedy search. This and what follows is taken from the model's files where it is 0 or None.
+            max_tokens: most tokens to generate, the end token not counted.
+            nbest: hypotheses to return, at most as many as beams.
+            no_repeat_ngram_size: no sequence of so many tokens comes twice; 0 allows all.
+            length_penalty: hypotheses are ranked by log-probability / tokens^length_penalty; 0: by log-probability.
+            min_tokens: tokens before the end token may come.
+            answers: the only answers that may be given, to the letter.
             on_token: called with a `TokenEvent` for each token that was chosen, on this thread; returns None or a
                 `Next`. An exception in it ends the request and is raised here. Only with greedy search.
             cancel: a token that ends the request from another thread.
@@ -209,7 +229,16 @@ class Model:
             similarities=int(bool(similarities)),
             beams=int32(beams, "beams"),
             max_tokens=int32(max_tokens, "max_tokens"),
+            nbest=int32(nbest, "nbest"),
+            no_repeat_ngram_size=_setting(no_repeat_ngram_size, "no_repeat_ngram_size"),
+            length_penalty=_penalty(length_penalty),
+            min_tokens=_setting(min_tokens, "min_tokens"),
         )
+        if answers is not None:
+            names, _kept_names = _strings(answers, "answers")
+            if not names:
+                raise InvalidArgumentError("answers is empty", argument="answers")
+            options.answers, options.answer_count = ctypes.cast(names, ctypes.POINTER(_abi.String)), len(names)
         raised: list[BaseException] = []
         if on_token is not None:
             options.on_token = _native_callback(on_token, raised)
@@ -234,6 +263,7 @@ class Model:
         prompt: str | None,
         answers: Sequence[str],
         *,
+        normalize: Literal["vocabulary", "answers"] | None = None,
         exits: ExitsLike = "off",
         cancel: CancelToken | None = None,
         similarities: bool = False,
@@ -246,6 +276,7 @@ class Model:
         prompt: str | Sequence[str] | None,
         answers: Sequence[str],
         *,
+        normalize: Literal["vocabulary", "answers"] | None = None,
         exits: ExitsLike = "off",
         cancel: CancelToken | None = None,
         similarities: bool = False,
@@ -257,18 +288,28 @@ class Model:
         prompt: str | Sequence[str] | None,
         answers: Sequence[str],
         *,
+        normalize: Literal["vocabulary", "answers"] | None = None,
         exits: ExitsLike = "off",
         cancel: CancelToken | None = None,
         similarities: bool = False,
     ) -> Scoring | list[Scoring]:
-        """Scores a closed set of answers, such as [" yes", " no", " maybe"], as continuations for each question.
+        """Scores a closed set of answers, such as [" yes", " no", " maybe"] or thousands of longer ones, as continuations
+        for each question.
 
-        Arguments and errors as `generate`.
+        Args:
+            normalize: over what each token's probability is taken: the whole "vocabulary", or the tokens that go on with
+                one of the "answers", as OFA does; None takes what the model says.
+
+        Other arguments and errors as `generate`.
         """
         is_single, items, _kept = _items(image, prompt)
         names, _kept_names = _strings(answers, "answers")
         native_exits = exits_module.native(exits)
         options = _request_options(native_exits, cancel, similarities)
+        if normalize not in _abi.NORMALIZATIONS:
+            raise InvalidArgumentError(
+                f"normalize is {normalize!r}, neither 'vocabulary' nor 'answers'", argument="normalize")
+        options.normalization = _abi.NORMALIZATIONS[normalize]
         if not items:
             return []
         with self._session() as session:
@@ -506,6 +547,24 @@ def _strings(values: Sequence[str], argument: str) -> tuple[ctypes.Array[_abi.St
         raise TypeError(f"{argument} must be a list of str, not {type(values).__name__}")
     texts = [encoded(value, f"{argument}[{index}]") for index, value in enumerate(values)]
     return (_abi.String * len(texts))(*((text, len(text)) for text in texts)), texts
+
+
+def _setting(value: int | None, argument: str) -> int:
+    """An option whose 0 is its default in C, and whose MUE_OFF is none of it."""
+    if value is None:
+        return 0
+    number = int32(value, argument)
+    if number < 0:
+        raise InvalidArgumentError(f"{argument} is {number} and must not be negative", argument=argument)
+    return number or _abi.OFF
+
+
+def _penalty(value: float | None) -> float:
+    if value is None:
+        return 0.0
+    if value < 0:
+        raise InvalidArgumentError(f"length_penalty is {value} and must not be negative", argument="length_penalty")
+    return float(value) or float(_abi.OFF)
 
 
 def _request_options(

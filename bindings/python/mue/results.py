@@ -120,22 +120,91 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Generation(Report):
-    """An answer in text.
+class Box:
+    """A rectangle in the pixels of a picture: left, top, right, bottom."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One of the answers that a search found.
 
     Attributes:
-        text: the answer.
+        text: the answer, as the task wants it (such as without punctuation).
+        raw_text: what the tokens say.
         tokens: without the start and the end token.
         logprob: natural logarithm of the answer's probability, its end token included when it was reached.
         token_logprobs: the same of each token.
+        score: what hypotheses are ranked by: logprob / tokens^length_penalty, the end token counted.
+        decoder_exits: the exit layer of each token, the end token included.
         finished: whether the end token was reached.
+        boxes: for tasks that answer in boxes.
     """
 
     text: str
+    raw_text: str
     tokens: tuple[int, ...]
     logprob: float
     token_logprobs: tuple[float, ...]
+    score: float
+    decoder_exits: tuple[int, ...]
     finished: bool
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True)
+class Generation(Report):
+    """An answer in text: the best hypothesis, whose attributes it has, and the others.
+
+    Attributes:
+        hypotheses: best first, as many as were asked for and found.
+    """
+
+    hypotheses: tuple[Hypothesis, ...]
+
+    @property
+    def text(self) -> str:
+        """The answer, as the task wants it."""
+        return self.hypotheses[0].text
+
+    @property
+    def raw_text(self) -> str:
+        """What the tokens say."""
+        return self.hypotheses[0].raw_text
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """Without the start and the end token."""
+        return self.hypotheses[0].tokens
+
+    @property
+    def logprob(self) -> float:
+        """Natural logarithm of the answer's probability, its end token included when it was reached."""
+        return self.hypotheses[0].logprob
+
+    @property
+    def token_logprobs(self) -> tuple[float, ...]:
+        """Natural logarithm of each token's probability."""
+        return self.hypotheses[0].token_logprobs
+
+    @property
+    def score(self) -> float:
+        """What hypotheses are ranked by."""
+        return self.hypotheses[0].score
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end token was reached."""
+        return self.hypotheses[0].finished
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """For tasks that answer in boxes, in pixels of the picture."""
+        return self.hypotheses[0].boxes
 
 
 @dataclass(frozen=True)
@@ -197,11 +266,26 @@ class ResultReader:
     def generation(self, item: int, with_similarities: bool) -> Generation:
         return Generation(
             **self._report(item, with_similarities),
-            text=_text(self.library.mue_result_text(self.handle, item)),
-            tokens=self._array("mue_result_tokens", item),
-            logprob=float(self.library.mue_result_log_probability(self.handle, item)),
-            token_logprobs=self._array("mue_result_token_log_probabilities", item),
-            finished=self.library.mue_result_is_finished(self.handle, item) == 1,
+            hypotheses=tuple(
+                self._hypothesis(item, index)
+                for index in range(int(self.library.mue_result_hypothesis_count(self.handle, item)))
+            ),
+        )
+
+    def _hypothesis(self, item: int, index: int) -> Hypothesis:
+        native = _abi.Hypothesis()
+        self.library.call("mue_result_hypothesis", self.handle, item, index, ctypes.byref(native))
+        steps = native.step_count
+        return Hypothesis(
+            text=_text(native.text),
+            raw_text=_text(native.raw_text),
+            tokens=tuple(native.tokens[: native.token_count]),
+            logprob=native.log_probability,
+            token_logprobs=tuple(native.token_log_probabilities[:steps]),
+            score=native.score,
+            decoder_exits=tuple(native.decoder_exits[:steps]),
+            finished=native.is_finished == 1,
+            boxes=tuple(Box(box.x0, box.y0, box.x1, box.y1) for box in native.boxes[: native.box_count]),
         )
 
     def scoring(self, item: int, with_similarities: bool) -> Scoring:

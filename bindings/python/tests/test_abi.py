@@ -25,6 +25,8 @@ STRUCTS = {
     "mue_token_event": _abi.TokenEvent,
     "mue_generate_options": _abi.GenerateOptions,
     "mue_report": _abi.Report,
+    "mue_box": _abi.Box,
+    "mue_hypothesis": _abi.Hypothesis,
 }
 
 
@@ -67,6 +69,9 @@ def test_constants_are_the_headers() -> None:
         assert constants[f"MUE_RULE_{rule.upper()}"] == value
     for schedule, value in _abi.SCHEDULES.items():
         assert constants[f"MUE_SCHEDULE_{schedule.upper()}"] == value
+    for name, value in _abi.NORMALIZATIONS.items():
+        assert constants[f"MUE_NORMALIZE_{(name or 'default').upper()}"] == value
+    assert re.search(rf"#define MUE_OFF \({_abi.OFF}\)", HEADER.read_text())
     for name in ("EXITS_OFF", "EXITS_CALIBRATED", "EXITS_THRESHOLDS", "STREAM_IMAGE", "STREAM_TEXT",
                  "STREAM_DECODER", "LOG_WARNING", "MAX_RANK"):
         assert constants[f"MUE_{name}"] == getattr(_abi, name)
