@@ -18,7 +18,7 @@ import torch
 from mue_export.__main__ import main
 from mue_export.checkpoint import read_checkpoint
 from mue_export.errors import ExportError
-from mue_export.names import model_settings, published_name, state_records
+from mue_export.names import published_name, settings, state_records
 from mue_export.sizes import OFASizes
 from random_ofa import published_sizes, random_state, save_checkpoint, small_sizes
 
@@ -66,7 +66,8 @@ def test_the_authors_checkpoint(ofa_mini):
     same(tensors(path), torch.load(path, weights_only=False)["model"])
     checkpoint = read_checkpoint(path)
     assert checkpoint.skipped == {"argparse.Namespace"}
-    assert model_settings(checkpoint)["disable_entangle"] is True
+    assert settings(checkpoint, "model")["disable_entangle"] is True
+    assert settings(checkpoint, "task") == {"_name": "caption", "patch_image_size": 192}
     records = state_records(checkpoint)
     tied = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "decoder.output_projection.weight")
     assert len({records[name].storage.key for name in tied}) == 1
@@ -120,7 +121,8 @@ def write_safetensors(path, state):
     header, data = {"__metadata__": {"format": "pt"}}, b""
     for name, t in state.items():
         content = t.contiguous().numpy().tobytes()
-        header[name] = {"dtype": types[t.dtype], "shape": list(t.shape), "data_offsets": [len(data), len(data) + len(content)]}
+        place = [len(data), len(data) + len(content)]
+        header[name] = {"dtype": types[t.dtype], "shape": list(t.shape), "data_offsets": place}
         data += content
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
@@ -177,9 +179,10 @@ def test_damaged_data(tmp_path, saved, capsys):
     assert "checksum" in failure(capsys, saved, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["encoder.embed_tokens.weight", "encoder.layers.1.self_attn.c_attn",
-                                  "decoder.layers.0.encoder_attn.k_proj.bias", "encoder.image_rel_pos_table_list.0.weight",
-                                  "encoder.embed_images.layer2.0.downsample.1.running_var", "decoder.cross_pos_q_linear.weight"])
+@pytest.mark.parametrize("name", [
+    "encoder.embed_tokens.weight", "encoder.layers.1.self_attn.c_attn", "decoder.layers.0.encoder_attn.k_proj.bias",
+    "encoder.image_rel_pos_table_list.0.weight", "encoder.embed_images.layer2.0.downsample.1.running_var",
+    "decoder.cross_pos_q_linear.weight"])
 def test_missing_tensor(tmp_path, state, capsys, name):
     save_checkpoint(tmp_path / "a.pt", {n: t for n, t in state.items() if n != name})
     line = failure(capsys, tmp_path / "a.pt", tmp_path)
@@ -230,7 +233,8 @@ def test_pickled_calls_do_nothing(tmp_path, state, capsys, zipped):
     torch.save({"model": state, "cfg": {"model": evil}, "x": [evil, Calls(exec, f"open({str(marker)!r}, 'w')")]}, path,
                _use_new_zipfile_serialization=zipped)
     same(tensors(path), state)
-    assert read_checkpoint(path).skipped == {f"{os.system.__module__}.system", "__builtin__.exec"}  # as protocol 2 spells it
+    # As protocol 2 spells them.
+    assert read_checkpoint(path).skipped == {f"{os.system.__module__}.system", "__builtin__.exec"}
     torch.save({"model": evil}, path, _use_new_zipfile_serialization=zipped)
     assert "no tensor encoder.embed_tokens.weight" in failure(capsys, path, tmp_path)
     assert not marker.exists()
@@ -322,8 +326,10 @@ def test_compressed_archive(tmp_path, saved):
 
 @pytest.mark.parametrize("pickled", [
     b"\x80\x02r\xff\xff\xff\xff.", b"\x80\x02]r\xff\xff\xff\xff.", b"\x80\x05\x96" + b"\xff" * 7 + b"\x7f.",
-    b"\x80\x04\x8d" + b"\xff" * 7 + b"\x7f.", b"\x80\x02\x82\x01.", b"\x80\x02ccollections\nOrderedDict\n}X\x01\x00\x00\x00aK\x01sb.",
-    b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nN}X\x01\x00\x00\x00aK\x01s\x86b.", b"(" * 100000, b"\x80\x02" + b"]a" * 50000,
+    b"\x80\x04\x8d" + b"\xff" * 7 + b"\x7f.", b"\x80\x02\x82\x01.",
+    b"\x80\x02ccollections\nOrderedDict\n}X\x01\x00\x00\x00aK\x01sb.",
+    b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nN}X\x01\x00\x00\x00aK\x01s\x86b.", b"(" * 100000,
+    b"\x80\x02" + b"]a" * 50000,
     b"\x80\x02cos\nsystem\n}(X\x01\x00\x00\x00aK\x01u\x85R0."])
 def test_hostile_pickles(tmp_path, pickled):
     archive(tmp_path / "a.pt", pickled, {})
@@ -386,6 +392,22 @@ def test_output_appears_whole_and_is_not_overwritten(tmp_path, saved, ofa_bpe, c
     capsys.readouterr()
     assert main(["ofa", str(saved), str(tmp_path / "mine"), "--force"]) == 1
     assert "no bundle" in capsys.readouterr().err and (tmp_path / "mine/work.txt").exists()
+
+
+def test_settings_of_the_checkpoint(tmp_path, state, ofa_bpe):
+    """Image size, colours and what the decoder reads are those of its training, unless options say otherwise."""
+    task = {"_name": "vqa_gen", "patch_image_size": 48, "imagenet_default_mean_and_std": True, "prompt_type": "none",
+            "max_image_size": 480}
+    for name, content in (("dict", task), ("namespace", argparse.Namespace(**task))):
+        torch.save({"model": state, "cfg": {"task": content}}, tmp_path / "a.pt")
+        arguments = ["ofa", str(tmp_path / "a.pt"), str(tmp_path / name), "--bpe", str(ofa_bpe), "--no-verify"]
+        assert main([*arguments, *(["--image-size", "64"] if name == "dict" else [])]) == 0
+        preprocessor = json.loads((tmp_path / name / "preprocessor_config.json").read_text())
+        side = 64 if name == "dict" else 48
+        assert preprocessor["size"] == {"height": side, "width": side}
+        assert preprocessor["image_mean"] == [0.485, 0.456, 0.406]
+        tasks = json.loads((tmp_path / name / "mue.json").read_text())["tasks"]
+        assert "decoder_prefix" not in tasks["vqa"] and tasks["grounding"]["max_image_size"] == 480
 
 
 def test_unknown_tensors_are_a_warning(tmp_path, state, ofa_bpe, capsys):

@@ -166,12 +166,14 @@ def test_bundle_files(ofa_mini, ofa_mini_bundles):
     assert config["max_position_embeddings"] == 1024
     assert (generation["num_beams"], generation["no_repeat_ngram_size"], generation["max_length"]) == (5, 3, 16)
     assert generation["decoder_start_token_id"] == 0 and generation["eos_token_id"] == 2
+    assert preprocessor["image_mean"] == preprocessor["image_std"] == [0.5, 0.5, 0.5]
     assert preprocessor["size"] == {"height": 192, "width": 192}
     assert joint["encoder"] == "joint" and authors["encoder"] == "decomposed"
     assert authors["image_relative_bias"] is False
     assert joint["source"]["checkpoint"] == "checkpoint.pt"
     assert joint["source"]["sha256"] == hashlib.sha256((ofa_mini / "checkpoint.pt").read_bytes()).hexdigest()
     assert joint["tasks"]["grounding"]["bins"] == 1000
+    assert joint["tasks"]["entailment"]["decoder_prefix"] == joint["tasks"]["vqa"]["decoder_prefix"] == "prompt"
     assert {p.name for p in (ofa_mini_bundles / "joint").iterdir()} == {
         "model.onnx", "config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json", "mue.json"}
 

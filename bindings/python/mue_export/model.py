@@ -148,7 +148,8 @@ class Decoder(PositionBiases):
 class OFAModel(nn.Module):
     """`decomposed` runs image and text apart; `image_distances` is False where MuE's released code drops them."""
 
-    def __init__(self, sizes: OFASizes, image_size: int, decomposed: bool = False, image_distances: bool = True) -> None:
+    def __init__(self, sizes: OFASizes, image_size: int, decomposed: bool = False,
+                 image_distances: bool = True) -> None:
         super().__init__()
         self.sizes, self.image_size = sizes, image_size
         self.decomposed, self.image_distances = decomposed, image_distances
