@@ -13,6 +13,9 @@ import os
 import pathlib
 import random
 import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "bindings/python"))
 
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors,
                         trainers)
@@ -175,6 +178,10 @@ def main():
             tokenizer.decoder = decoders.ByteLevel()
             tokenizer.add_special_tokens(["<|endoftext|>"])
             write(folder, name, tokenizer, lines, save=prefix)
+        from mue_export.tokenizer import tokenizer_json  # what a bundle of an OFA checkpoint holds
+        ofa = json.dumps(tokenizer_json(arguments.ofa_bpe, 59457), ensure_ascii=False)
+        write(folder, "ofa", Tokenizer.from_str(ofa), lines, save=False)
+        (folder / "ofa/tokenizer.json").write_text(ofa, "utf-8")
     else:
         print("no GPT-2 vocabulary at", arguments.ofa_bpe, "- its samples are left out")
 

@@ -37,6 +37,13 @@ class MueCommand:
     def forward(self, bundle: Path, pixel_values: np.ndarray, input_ids: np.ndarray, decoder_input_ids: np.ndarray,
                 exits: tuple[float, ...] | str = "off") -> tuple[np.ndarray, list[dict]]:
         """Logits [batch, decoder length, vocabulary] and a report per sample."""
+        logits, _, reports = self.forward_with_states(bundle, pixel_values, input_ids, decoder_input_ids, exits)
+        return logits, reports
+
+    def forward_with_states(self, bundle: Path, pixel_values: np.ndarray, input_ids: np.ndarray,
+                            decoder_input_ids: np.ndarray, exits: tuple[float, ...] | str = "off"
+                            ) -> tuple[np.ndarray, np.ndarray, list[dict]]:
+        """As `forward`, with the encoder's output [batch, image and text tokens, width]."""
         folder = Path(tempfile.mkdtemp(dir=self.work))
         arguments = ["forward", bundle, "--output-dir", folder, "--similarities", _setting(exits)]
         inputs = {"pixel-values": pixel_values.astype(np.float32), "input-ids": input_ids.astype(np.int64),
@@ -45,7 +52,8 @@ class MueCommand:
             np.save(folder / f"{name}.npy", values)
             arguments += [f"--{name}", folder / f"{name}.npy"]
         self.output(*arguments)
-        return np.load(folder / "logits.npy"), _reports((folder / "report.json").read_text())
+        return (np.load(folder / "logits.npy"), np.load(folder / "encoder_hidden_states.npy"),
+                _reports((folder / "report.json").read_text()))
 
     def run_graph(self, model: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs of the whole graph as it stands."""

@@ -8,6 +8,7 @@ settings, as fairseq writes them. Needs bindings/python on PYTHONPATH.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from argparse import Namespace
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def published_sizes(name: str) -> OFASizes:
     width, ffn, heads, encoder_layers, decoder_layers, blocks = PUBLISHED[name]
     return OFASizes(VOCABULARY, width, ffn, heads, encoder_layers, decoder_layers, blocks, positions=1026,
                     image_bucket=42, token_bucket=256)
+
+
+def small_sizes(**changes: object) -> OFASizes:
+    """Not published: as small as the format goes, for tests."""
+    sizes = OFASizes(VOCABULARY, 16, 32, 2, 2, 2, (1, 1, 1), positions=1026, image_bucket=42, token_bucket=256)
+    return dataclasses.replace(sizes, **changes)
 
 
 def random_tensor(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

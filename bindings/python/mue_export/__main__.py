@@ -20,12 +20,14 @@ def parser() -> argparse.ArgumentParser:
                      help="OFA's joint encoder, or MuE's with image and text apart (default: joint)")
     ofa.add_argument("--drop-image-relative-bias", action="store_true",
                      help="decomposed: as MuE's released code, which its checkpoints were trained with")
-    ofa.add_argument("--image-size", type=int, default=480, metavar="N", help="side in pixels (default: 480)")
+    ofa.add_argument("--image-size", type=int, metavar="N",
+                     help="side in pixels (default: as the checkpoint was trained, else 480)")
     ofa.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32", help="of stored weights (default: fp32)")
     ofa.add_argument("--opset", type=int, metavar="N", help="default: 17; dynamo: 20")
     ofa.add_argument("--exporter", choices=("torchscript", "dynamo"), default="torchscript")
     ofa.add_argument("--bpe", type=Path, metavar="DIR",
-                     help="folder with encoder.json, vocab.bpe and dict.txt (default: MUE_OFA_BPE, or beside CHECKPOINT)")
+                     help="folder with encoder.json, vocab.bpe and dict.txt (default: MUE_OFA_BPE, or beside "
+                          "CHECKPOINT)")
     ofa.add_argument("--ema", action="store_true", help="take the moving average of the weights (extra_state.ema)")
     ofa.add_argument("--no-verify", dest="verify", action="store_false", help="do not compare with ONNX Runtime")
     ofa.add_argument("--force", action="store_true", help="replace a bundle at OUT_DIR")

@@ -98,7 +98,7 @@ def _exported_by_dynamo(model: OFAModel, inputs: tuple[Tensor, ...], opset: int)
     text, dec = (torch.export.Dim(name, min=2, max=longest) for name in ("text", "dec"))
     shapes = {"pixel_values": {0: batch}, "input_ids": {0: batch, 1: text}, "decoder_input_ids": {0: batch, 1: dec}}
     program = torch.onnx.export(model, inputs, dynamo=True, opset_version=opset, dynamic_shapes=shapes, verbose=False,
-                                input_names=list(INPUTS), output_names=["logits"], optimize=True)
+                                input_names=list(INPUTS), output_names=["logits"], optimize=False)
     graph = program.model.graph
     names = {name for name, _ in model.named_parameters()}
     names |= {name for name, _ in model.named_buffers()}
@@ -106,6 +106,8 @@ def _exported_by_dynamo(model: OFAModel, inputs: tuple[Tensor, ...], opset: int)
         value = graph.initializers.pop(name)
         value.const_value = None
         graph.inputs.append(value)
+    # Only now, when it sees no weights: it would fold some of them into others and keep their names.
+    program.optimize()
     for node in graph.all_nodes():  # traces of Python calls, most of the file otherwise
         node.metadata_props.clear()
     return onnx_ir.to_proto(program.model)

@@ -41,7 +41,8 @@ def padding_mask(ids: Tensor) -> Tensor:
 
 
 def table(rows: int, columns: int) -> nn.Embedding:
-    return nn.Embedding(rows, columns)
+    # Not drawn at random: that takes seconds, and values are assigned later.
+    return nn.Embedding.from_pretrained(torch.zeros(rows, columns))
 
 
 class PositionBiases(nn.Module):
@@ -147,7 +148,8 @@ class Decoder(PositionBiases):
 class OFAModel(nn.Module):
     """`decomposed` runs image and text apart; `image_distances` is False where MuE's released code drops them."""
 
-    def __init__(self, sizes: OFASizes, image_size: int, decomposed: bool = False, image_distances: bool = True) -> None:
+    def __init__(self, sizes: OFASizes, image_size: int, decomposed: bool = False,
+                 image_distances: bool = True) -> None:
         super().__init__()
         self.sizes, self.image_size = sizes, image_size
         self.decomposed, self.image_distances = decomposed, image_distances

@@ -70,11 +70,10 @@ def published_name(name: str) -> str:
     return f"{side}.layers.{number}.{LAYER_NAMES[side].get(module, module)}{rest or ''}"
 
 
-def model_settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Plain values of the training settings, where they can be read: `cfg.model`, or `args` in older checkpoints."""
+def settings(checkpoint: Checkpoint, part: str) -> dict[str, Any]:
+    """Plain values of the training settings, where they can be read: `cfg.model` or `cfg.task`; older: `args`."""
     content = checkpoint.content
-    cfg = _fields(content.get("cfg"))
-    fields = {**_fields(content.get("args")), **_fields(cfg.get("model"))}
+    fields = {**_fields(content.get("args")), **_fields(_fields(content.get("cfg")).get(part))}
     return {k: v for k, v in fields.items() if isinstance(k, str) and isinstance(v, (bool, int, float, str))}
 
 

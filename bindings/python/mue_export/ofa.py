@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
-from .bundle import write_bundle_files
+from .bundle import TaskSettings, write_bundle_files
 from .checkpoint import Checkpoint, read_checkpoint
 from .errors import ExportError
 from .graph import round_to_half, write_graph
 from .inert_pickle import TensorRecord
 from .model import PATCH, OFAModel
-from .names import model_settings, state_records
+from .names import settings, state_records
 from .sizes import OFASizes
 from .tokenizer import find_bpe, tokenizer_json
 from .verify import Expectation
@@ -39,7 +39,7 @@ class OFAExport:
     out: Path
     encoder: str = "joint"
     drop_image_relative_bias: bool = False
-    image_size: int = 480
+    image_size: int | None = None  # None: as the checkpoint was trained, or 480
     dtype: str = "fp32"
     opset: int = 17
     exporter: str = "torchscript"
@@ -68,14 +68,15 @@ def export_ofa(request: OFAExport, say: Callable[[str], None] = lambda line: Non
         f"layers, {sizes.heads} heads, ResNet {sizes.blocks}, {sizes.vocabulary} words")
     for warning in _warnings(checkpoint, records, sizes):
         say(f"warning: {warning}")
-    _check_image_size(request.image_size, sizes)
+    task = TaskSettings.of(settings(checkpoint, "task"), request.image_size)
+    _check_image_size(task.image_size, sizes)
     tokenizer = tokenizer_json(find_bpe(request.bpe, checkpoint.path), sizes.vocabulary)
-    model = loaded_model(request, checkpoint, records, sizes)
+    model = loaded_model(request, checkpoint, records, sizes, task.image_size)
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         folder.chmod(0o755)
-        _write(request, model, tokenizer, checkpoint, folder, say)
+        _write(request, model, task, tokenizer, checkpoint, folder, say)
         del model
         _replace(out, folder)
     finally:
@@ -85,10 +86,10 @@ def export_ofa(request: OFAExport, say: Callable[[str], None] = lambda line: Non
 
 
 def loaded_model(request: OFAExport, checkpoint: Checkpoint, records: dict[str, TensorRecord],
-                 sizes: OFASizes) -> OFAModel:
+                 sizes: OFASizes, image_size: int) -> OFAModel:
     """The model with the checkpoint's weights in fp32, ready for inference."""
     with torch.device("meta"):
-        model = OFAModel(sizes, request.image_size, request.encoder == "decomposed",
+        model = OFAModel(sizes, image_size, request.encoder == "decomposed",
                          not request.drop_image_relative_bias)
     state = {name: checkpoint.tensor(name, records[name]) for name in sizes.shapes()}
     for name, tensor in state.items():
@@ -107,8 +108,8 @@ def loaded_model(request: OFAExport, checkpoint: Checkpoint, records: dict[str, 
     return model
 
 
-def _write(request: OFAExport, model: OFAModel, tokenizer: dict, checkpoint: Checkpoint, folder: Path,
-           say: Callable[[str], None]) -> None:
+def _write(request: OFAExport, model: OFAModel, task: TaskSettings, tokenizer: dict, checkpoint: Checkpoint,
+           folder: Path, say: Callable[[str], None]) -> None:
     verify = request.verify and importlib.util.find_spec("onnxruntime") is not None
     if request.verify and not verify:
         say("warning: onnxruntime is not installed, so the graph is not verified")
@@ -116,13 +117,14 @@ def _write(request: OFAExport, model: OFAModel, tokenizer: dict, checkpoint: Che
     path = folder / "model.onnx"
     write_graph(model, path, exporter=request.exporter, opset=request.opset, half=request.dtype == "fp16")
     size = sum(f.stat().st_size for f in folder.iterdir())
-    say(f"graph: {request.encoder} encoder, {request.exporter} exporter, opset {request.opset}, {request.dtype}, "
-        f"{size / 1e6:.1f} MB")
+    say(f"graph: {request.encoder} encoder, {task.image_size} x {task.image_size} pixels, {request.exporter} exporter, "
+        f"opset {request.opset}, {request.dtype}, {size / 1e6:.1f} MB")
     encoder = {"encoder": request.encoder}
     if request.encoder == "decomposed":
         encoder["image_relative_bias"] = not request.drop_image_relative_bias
-    source = {"checkpoint": checkpoint.path.name, "sha256": checkpoint.sha256, "weights": "ema" if request.ema else "model"}
-    write_bundle_files(folder, model.sizes, request.image_size, tokenizer, encoder, source)
+    source = {"checkpoint": checkpoint.path.name, "sha256": checkpoint.sha256,
+              "weights": "ema" if request.ema else "model"}
+    write_bundle_files(folder, model.sizes, task, tokenizer, encoder, source)
     if expectation is not None:
         worst = expectation.check(path)
         say(f"verified: ONNX Runtime differs from PyTorch by {worst:.1e} of the largest logit")
@@ -147,12 +149,12 @@ def _warnings(checkpoint: Checkpoint, records: dict[str, TensorRecord], sizes: O
     for name in TIED:
         if name in records and not _same(checkpoint, records[name], tied, name):
             raise ExportError(f"{checkpoint.path}: tensor {name} is not encoder.embed_tokens.weight; OFA ties them")
-    settings = model_settings(checkpoint)
-    if settings.get("disable_entangle") is False:
+    model = settings(checkpoint, "model")
+    if model.get("disable_entangle") is False:
         found.append("the checkpoint's settings lack --disable-entangle: OFA would add positions to the decoder's "
                      "embeddings, which is not supported; its published models were trained without")
     for name in ("encoder_prompt", "decoder_prompt", "adapter"):
-        if settings.get(name) is True:
+        if model.get(name) is True:
             found.append(f"the checkpoint was trained with {name}, which is not exported")
     return found
 
