@@ -53,7 +53,7 @@ def tasks(settings: TaskSettings, bins: int) -> dict[str, Any]:
                       "max_image_size": settings.max_image_size},
         # Its scores are not normalised by length (--unnormalized).
         "vqa": {"prompt": " {question}", "max_tokens": 16, "beams": 5, "no_repeat_ngram_size": 0,
-                "length_penalty": 0.0, **prefix},
+                "length_penalty": 0.0, "normalize_over": "answers", **prefix},
     }
 
 
