@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from argparse import Namespace
 from pathlib import Path
 
@@ -59,12 +60,32 @@ def random_tensor(name: str, shape: tuple[int, ...], generator: torch.Generator)
     return values.mul_(0.05)
 
 
+def token_table() -> Tensor:
+    """[1024, 1024] rows of the table of token distances, element by element as the authors' buffer has them."""
+    position = torch.arange(1024)
+    distance = position[:, None] - position[None, :]
+    size = torch.where((distance < 128) & (distance > -128), torch.tensor(127), distance.abs())
+    far = torch.ceil(torch.log(size / 128) / math.log(1023 / 128) * 127) + 128
+    return torch.where(size <= 128, distance, (far.int() * distance.sign())).long() + 255
+
+
+def image_table() -> Tensor:
+    """[42 * 42 + 1, 42 * 42 + 1]: rows of the table of image distances; the first row and column are a class token's."""
+    grid = torch.stack(torch.meshgrid(torch.arange(42), torch.arange(42), indexing="ij")).flatten(1)
+    distance = grid[:, :, None] - grid[:, None, :] + 41
+    table = torch.full((42 * 42 + 1, 42 * 42 + 1), 83 * 83, dtype=torch.long)
+    table[1:, 1:] = distance[0] * 83 + distance[1]
+    return table
+
+
 def random_state(sizes: OFASizes, seed: int = 0, dtype: torch.dtype = torch.float16) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     state = {name: random_tensor(name, shape, generator).to(dtype) for name, shape in sizes.shapes().items()}
     for name in [n for n in state if n.endswith(".running_var")]:
         state[name.replace("running_var", "num_batches_tracked")] = torch.tensor(7)
     state["encoder.version"] = state["decoder.version"] = torch.tensor([3.0], dtype=dtype)
+    for part in ("encoder", "decoder"):
+        state[f"{part}.token_rp_bucket"], state[f"{part}.image_rp_bucket"] = token_table(), image_table()
     tokens = state["encoder.embed_tokens.weight"]
     state["decoder.embed_tokens.weight"] = state["decoder.output_projection.weight"] = tokens
     d, heads = sizes.width, sizes.heads

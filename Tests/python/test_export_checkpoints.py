@@ -213,6 +213,14 @@ def test_untied_and_not_finite(tmp_path, state, ofa_bpe, capsys):
     assert name in failure(capsys, tmp_path / "a.pt", tmp_path, "--bpe", str(ofa_bpe))
 
 
+def test_other_distances(tmp_path, state, ofa_bpe, capsys):
+    for name in ("encoder.token_rp_bucket", "decoder.image_rp_bucket"):
+        table = state[name].clone()
+        table[7, 1000] += 1
+        save_checkpoint(tmp_path / "a.pt", {**state, name: table})
+        assert name in failure(capsys, tmp_path / "a.pt", tmp_path, "--bpe", str(ofa_bpe))
+
+
 class Calls:
     """Pickles as a call."""
 

@@ -76,8 +76,11 @@ def export_ofa(request: OFAExport, say: Callable[[str], None] = lambda line: Non
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         folder.chmod(0o755)
-        _write(request, model, task, tokenizer, checkpoint, folder, say)
-        del model
+        expectation = _write(request, model, task, tokenizer, checkpoint, folder, say)
+        del model  # ONNX Runtime takes as much again
+        if expectation is not None:
+            worst = expectation.check(folder / "model.onnx")
+            say(f"verified: ONNX Runtime differs from PyTorch by {worst:.1e} of the largest logit")
         _replace(out, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -100,6 +103,7 @@ def loaded_model(request: OFAExport, checkpoint: Checkpoint, records: dict[str, 
         state[name] = tensor.float()
     model.load_state_dict(state, strict=False, assign=True)
     model.eval().requires_grad_(False)
+    _check_distances(checkpoint, records, model)
     if request.dtype == "fp32":
         model.fold()
     else:
@@ -109,7 +113,8 @@ def loaded_model(request: OFAExport, checkpoint: Checkpoint, records: dict[str, 
 
 
 def _write(request: OFAExport, model: OFAModel, task: TaskSettings, tokenizer: dict, checkpoint: Checkpoint,
-           folder: Path, say: Callable[[str], None]) -> None:
+           folder: Path, say: Callable[[str], None]) -> Expectation | None:
+    """Everything into `folder`; returns what ONNX Runtime should find, unless that is not asked for."""
     verify = request.verify and importlib.util.find_spec("onnxruntime") is not None
     if request.verify and not verify:
         say("warning: onnxruntime is not installed, so the graph is not verified")
@@ -125,9 +130,7 @@ def _write(request: OFAExport, model: OFAModel, task: TaskSettings, tokenizer: d
     source = {"checkpoint": checkpoint.path.name, "sha256": checkpoint.sha256,
               "weights": "ema" if request.ema else "model"}
     write_bundle_files(folder, model.sizes, task, tokenizer, encoder, source)
-    if expectation is not None:
-        worst = expectation.check(path)
-        say(f"verified: ONNX Runtime differs from PyTorch by {worst:.1e} of the largest logit")
+    return expectation
 
 
 def _check_image_size(size: int, sizes: OFASizes) -> None:
@@ -165,6 +168,23 @@ def _same(checkpoint: Checkpoint, record: TensorRecord, other: TensorRecord, nam
     if record.shape != other.shape:
         return False
     return torch.equal(checkpoint.tensor(name, record), checkpoint.tensor("encoder.embed_tokens.weight", other))
+
+
+def _check_distances(checkpoint: Checkpoint, records: dict[str, TensorRecord], model: OFAModel) -> None:
+    """Published files hold the tables of distances that we compute: they must be the same."""
+    encoder = model.encoder
+    index, side = encoder.position_index, model.sizes.image_bucket
+    tokens = encoder.token_bucket[index[:, None] - index[None, :] + (model.sizes.longest - 1)]
+    grid = torch.arange(side)
+    coordinate = (grid[:, None] * (2 * side - 1) + grid).flatten()
+    image = coordinate[:, None] - coordinate[None, :] + (side - 1) * 2 * side
+    # Row and column 0 of the image's table are those of a class token, which OFA has not.
+    for name, expected, first in (("token_rp_bucket", tokens, 0), ("image_rp_bucket", image, 1)):
+        for part in ("encoder", "decoder"):
+            record = records.get(f"{part}.{name}")
+            if record is not None and not torch.equal(checkpoint.tensor(f"{part}.{name}", record)[first:, first:],
+                                                      expected):
+                raise ExportError(f"{checkpoint.path}: tensor {part}.{name} is not the table that OFA computes")
 
 
 def _is_bundle(folder: Path) -> bool:
