@@ -76,7 +76,8 @@ struct RequestPreparation {
     guard !answers.isEmpty else {
       throw MueError(.invalidArgument, "a closed set needs at least one answer", at: .init(argument: "answers"))
     }
-    guard Set(answers).count == answers.count else {
+    // Byte by byte: Swift takes "\u{E9}" and "e\u{301}" for the same text, tokenizers do not.
+    guard Set(answers.map { Array($0.utf8) }).count == answers.count else {
       throw MueError(.invalidArgument, "an answer is there twice", at: .init(argument: "answers"))
     }
     let tokenizer = try tokenizer

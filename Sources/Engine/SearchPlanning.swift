@@ -129,9 +129,9 @@ struct SearchPlanning {
         continue
       }
       let (first, last) = (try id(token[..<dots.lowerBound]), try id(token[dots.upperBound...]))
-      guard first <= last else {
+      guard first <= last, first >= 0, last < SearchLimits.tokens else {
         throw MueError(
-          .invalidText, "the range '\(token)' is empty", at: .init(field: "tasks.\(task.name).constraint"))
+          .invalidText, "the range '\(token)' is empty or too large", at: .init(field: "tasks.\(task.name).constraint"))
       }
       ids += first...last
     }

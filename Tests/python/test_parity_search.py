@@ -264,3 +264,15 @@ def test_what_the_library_refuses(mue, bundle, questions):
     assert "more than" in failure("--beams", 2, "--max-tokens", 64)
     assert "no boxes" in mue.run("generate", bundle, "--image", q.image, "--draw", "x.png").stderr
     assert mue.run("generate", bundle, "--image", q.image, "--beams", 1, "--nbest", 0).returncode == 2
+
+
+@pytest.mark.parametrize("constraint", [["no such token"], "<bin_9>..<bin_3>", "<bin_0>..<bin_1000>", "<s>..nothing"])
+def test_a_constraint_that_names_no_tokens(mue, tasks_bundle, questions, tmp_path, constraint):
+    for path in tasks_bundle.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    settings = json.loads((tasks_bundle / "mue.json").read_text())
+    settings["tasks"]["grounding"]["constraint"] = constraint
+    (tmp_path / "mue.json").unlink()
+    (tmp_path / "mue.json").write_text(json.dumps(settings))
+    done = mue.run("generate", tmp_path, "--image", questions[0].image, "--prompt", ' which region does the text " a " describe?')
+    assert done.returncode == 1 and "tasks.grounding.constraint" in done.stderr, done.stderr
