@@ -22,26 +22,39 @@ size_t mk_conv_packed_bytes(const mk_conv_shape *s) {
   return (size_t)s->out_channels * (size_t)(mk_is_depthwise(s) ? depth : mk_round_up(depth, MK_CHUNK)) * sizeof(float);
 }
 
-void mk_conv_pack(const mk_conv_shape *s, const float *weights, void *packed) {
+typedef struct {
+  const mk_conv_shape *s;
+  const float *weights;
+  float *packed;
+  mk_int blocks; // of one group
+} mk_conv_pack_call;
+
+// Packs one block of output channels: [chunk][channel][MK_CHUNK], zeros behind the last depth.
+static void mk_pack_conv_block(void *context, mk_int task, int32_t worker) {
+  const mk_conv_pack_call *c = context;
+  mk_int depth = mk_conv_depth(c->s), chunks = mk_ceil_div(depth, MK_CHUNK);
+  mk_int channels = c->s->out_channels / c->s->groups, g = task / c->blocks, b = task % c->blocks;
+  mk_int first = mk_part(channels, c->blocks, b), height = mk_part(channels, c->blocks, b + 1) - first;
+  float *block = c->packed + (g * channels + first) * chunks * MK_CHUNK;
+  (void)worker;
+  for (mk_int r = 0; r < height; r++) {
+    const float *row = c->weights + (g * channels + first + r) * depth;
+    for (mk_int p = 0; p < chunks; p++) {
+      float *to = block + p * height * MK_CHUNK + r * MK_CHUNK;
+      mk_int count = mk_min(depth - p * MK_CHUNK, MK_CHUNK);
+      memcpy(to, row + p * MK_CHUNK, (size_t)count * sizeof(float));
+      for (mk_int j = count; j < MK_CHUNK; j++) to[j] = 0;
+    }
+  }
+}
+
+void mk_conv_pack(mk_pool *pool, const mk_conv_shape *s, const float *weights, void *packed) {
   if (mk_is_depthwise(s)) {
     memcpy(packed, weights, mk_conv_packed_bytes(s));
     return;
   }
-  mk_int depth = mk_conv_depth(s), chunks = mk_ceil_div(depth, MK_CHUNK), channels = s->out_channels / s->groups;
-  mk_int blocks = mk_ceil_div(channels, MK_BLOCK_ROWS);
-  for (mk_int g = 0; g < s->groups; g++) {
-    for (mk_int b = 0; b < blocks; b++) {
-      mk_int first = mk_part(channels, blocks, b), height = mk_part(channels, blocks, b + 1) - first;
-      float *block = (float *)packed + (g * channels + first) * chunks * MK_CHUNK;
-      memset(block, 0, (size_t)(height * chunks * MK_CHUNK) * sizeof(float));
-      for (mk_int r = 0; r < height; r++) {
-        const float *row = weights + (g * channels + first + r) * depth;
-        for (mk_int p = 0; p < depth; p++) {
-          block[p / MK_CHUNK * height * MK_CHUNK + r * MK_CHUNK + p % MK_CHUNK] = mk_load1(row + p);
-        }
-      }
-    }
-  }
+  mk_conv_pack_call call = {s, weights, packed, mk_ceil_div(s->out_channels / s->groups, MK_BLOCK_ROWS)};
+  mk_parallel(pool, s->groups * call.blocks, mk_pack_conv_block, &call);
 }
 
 typedef struct {

@@ -10,20 +10,38 @@ size_t mk_linear_packed_bytes(mk_int k, mk_int n) {
   return (size_t)mk_round_up(n, MK_PANEL) * (size_t)k * sizeof(float);
 }
 
-void mk_linear_pack(const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed) {
-  const mk_kernels *kernels = mk_current_kernels();
-  for (mk_int start = 0; start < n; start += MK_PANEL) {
-    mk_int columns = mk_min(n - start, MK_PANEL);
-    float *panel = (float *)packed + start * k;
-    if (transposed) {
-      kernels->transpose_panel(columns, k, w + start * ldw, ldw, 1, panel, 0);
+enum { MK_PACK_COLUMNS = 8 * MK_PANEL }; // columns of one packing task
+
+typedef struct {
+  const mk_kernels *kernels;
+  const float *w;
+  mk_int ldw, k, n;
+  int32_t transposed;
+  float *packed;
+} mk_pack_call;
+
+static void mk_pack_panels(void *context, mk_int task, int32_t worker) {
+  const mk_pack_call *c = context;
+  mk_int k = c->k, end = mk_min((task + 1) * MK_PACK_COLUMNS, c->n);
+  (void)worker;
+  for (mk_int start = task * MK_PACK_COLUMNS; start < end; start += MK_PANEL) {
+    mk_int columns = mk_min(c->n - start, MK_PANEL);
+    float *panel = c->packed + start * k;
+    if (c->transposed) {
+      c->kernels->transpose_panel(columns, k, c->w + start * c->ldw, c->ldw, 1, panel, 0);
     } else {
       for (mk_int p = 0; p < k; p++) {
-        memcpy(panel + p * MK_PANEL, w + p * ldw + start, (size_t)columns * sizeof(float));
+        memcpy(panel + p * MK_PANEL, c->w + p * c->ldw + start, (size_t)columns * sizeof(float));
         for (mk_int j = columns; j < MK_PANEL; j++) panel[p * MK_PANEL + j] = 0;
       }
     }
   }
+}
+
+void mk_linear_pack(
+  mk_pool *pool, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed) {
+  mk_pack_call call = {mk_current_kernels(), w, ldw, k, n, transposed, packed};
+  mk_parallel(pool, mk_ceil_div(n, MK_PACK_COLUMNS), mk_pack_panels, &call);
 }
 
 void mk_run_tiles(const mk_kernels *kernels, mk_layout layout, int32_t panels, mk_int rows, const mk_tile *tile) {

@@ -9,17 +9,18 @@ public final class UnifiedRunner {
   public let unified: UnifiedGraph
   private let context: ComputeContext
   private let encoder: EncoderRunner
-  private let check: IncrementalCheck
+  private let shared: SharedState
   private var prefixRunners: [RequestShape: PrefixRunner] = [:]
   private var decoderPlans: [RequestShape: DecoderPlans] = [:]
 
   /// - Parameters:
-  ///   - check, prompts: shared by all sessions of a model.
-  public init(_ unified: UnifiedGraph, check: IncrementalCheck, prompts: PromptCache, context: ComputeContext) {
+  ///   - shared: of the model.
+  ///   - context: of the session.
+  public init(_ unified: UnifiedGraph, shared: SharedState, context: ComputeContext) {
     self.unified = unified
-    self.check = check
+    self.shared = shared
     self.context = context
-    encoder = EncoderRunner(unified, prompts: prompts, context: context)
+    encoder = EncoderRunner(unified, shared: shared, context: context)
   }
 
   public func encode(_ samples: [SampleInput], options: RunOptions) throws(MueError) -> [EncodedSample] {
@@ -137,13 +138,16 @@ public final class UnifiedRunner {
   ) throws(MueError) -> any TokenDecoder {
     let shape = samples[0].shape
     let runner = prefixRunner(decoder, shape)
-    let isIncremental = try check.isIncremental(decoder) { () throws(MueError) in
+    let wasUnknown = shared.check.result == nil
+    let isIncremental = try shared.check.isIncremental(decoder) { () throws(MueError) in
       try verify(decoder, samples[0], start: prefixes[0].first ?? 0, capacity: capacity, run, runner)
     }
+    // Its plans for whole prefixes are large, and most sessions need them no more.
+    if isIncremental, wasUnknown { prefixRunners[shape] = nil }
     let made: any TokenDecoder
     if isIncremental {
       made = try CachedDecoder(
-        plans(decoder, shape, positions: capacity), runner, samples: samples, capacity: capacity)
+        plans(decoder, shape, positions: capacity), prefixRunner(decoder, shape), samples: samples, capacity: capacity)
     } else {
       made = RecomputingDecoder(unified, decoder, runner: runner, samples: samples)
     }

@@ -69,7 +69,7 @@ extension Model {
 
   private func decodingJSON() -> JSONValue {
     guard let decoder = unified?.decoder else { return .null }
-    let verdict = check.result
+    let verdict = shared.check.result
     let mode: String
     if decoder.obstacle != nil || verdict?.isIncremental == false {
       mode = "whole prefix"

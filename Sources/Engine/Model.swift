@@ -24,8 +24,7 @@ public final class Model: Sendable {
   let calibratedExits: ExitThresholds?
   /// What keeps a model that was opened for inspection from running.
   let unsupportedNodes: [UnsupportedNode]
-  let check = IncrementalCheck()
-  let prompts = PromptCache()
+  let shared = SharedState()
 
   /// Opens a bundle directory, or a single ONNX file (then only `Session.run` and `forward` work).
   public static func open(path: String, options: ModelOptions = .init()) throws(MueError) -> Model {
@@ -66,6 +65,7 @@ public final class Model: Sendable {
     unified =
       unsupportedNodes.isEmpty
       ? try UnifiedGraph(graph, imageSize: Self.imageSize(bundle), configuration: bundle?.mue, context: context) : nil
+    try unified?.packWeights(context: context)
   }
 
   /// Height and width of the images, as far as the configuration tells.

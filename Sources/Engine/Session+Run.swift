@@ -63,7 +63,7 @@ extension Session {
     for port in model.graph.inputs {
       if let tensor = inputs[port.name] { feeds[port.value] = .buffer(tensor.type, tensor.shape) }
     }
-    let plan = try Plan(model.graph, outputs: ports.map(\.value), feeds: feeds, context: model.context)
+    let plan = try Plan(model.graph, outputs: ports.map(\.value), feeds: feeds, context: context)
     if graphPlans.count >= 8 { graphPlans.removeFirst() }
     graphPlans.append((key, plan))
     return plan

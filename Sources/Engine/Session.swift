@@ -1,10 +1,12 @@
 import Decode
+import Kernels
 import Plan
 import Tensor
 
 /// Runs requests on a model, one at a time: owns the plans, the arenas and the caches.
 public final class Session {
   public let model: Model
+  let context: ComputeContext
   let runner: UnifiedRunner?
   var graphPlans: [(key: [String], plan: Plan)] = []
 
@@ -16,7 +18,9 @@ public final class Session {
         at: .init(file: model.graph.file, node: node.node, operatorName: node.operatorName))
     }
     self.model = model
-    runner = model.unified.map { UnifiedRunner($0, check: model.check, prompts: model.prompts, context: model.context) }
+    let context = ComputeContext(sessionOf: model.context)
+    self.context = context
+    runner = model.unified.map { UnifiedRunner($0, shared: model.shared, context: context) }
   }
 
   var preparation: RequestPreparation { RequestPreparation(model: model) }

@@ -16,11 +16,15 @@ public struct Operator: Sendable {
   public let prepare: @Sendable (Call) throws(MueError) -> Step
   /// Multiply-adds of one call; 0 for everything that is not a product.
   public let multiplyAdds: @Sendable (_ inputs: [TensorInfo?], _ outputs: [TensorInfo], _ attributes: Attributes) -> Int
+  /// Brings the constant operands into the kernel's layout and keeps them with the context's weights, ahead of `prepare`,
+  /// which does so itself where it was not done. nil when there is nothing to pack.
+  public let pack: (@Sendable (Inference, ComputeContext) throws(MueError) -> Void)?
 
   public init(
     _ name: String, domain: String = "", versions: ClosedRange<Int> = 1...28, isView: Bool = false,
     infer: @escaping @Sendable (Inference) throws(MueError) -> [TensorInfo],
     multiplyAdds: @escaping @Sendable ([TensorInfo?], [TensorInfo], Attributes) -> Int = { _, _, _ in 0 },
+    pack: (@Sendable (Inference, ComputeContext) throws(MueError) -> Void)? = nil,
     prepare: @escaping @Sendable (Call) throws(MueError) -> Step
   ) {
     self.name = name
@@ -49,6 +53,7 @@ public struct Operator: Sendable {
       }
     }
     self.multiplyAdds = multiplyAdds
+    self.pack = pack
   }
 }
 

@@ -8,7 +8,7 @@ struct PackedLinear {
   private let packed: Buffer
 
   /// - Parameter weights: float32 [k, n], or [n, k] when `transposed`.
-  init(_ weights: Tensor, transposed: Bool, _ store: PackedWeights) throws(MueError) {
+  init(_ weights: Tensor, transposed: Bool, _ store: PackedWeights, _ pool: OpaquePointer) throws(MueError) {
     guard weights.type == .float32, weights.shape.count == 2 else {
       throw MueError(.unsupported, "weights of type \(weights.type.name) and shape \(weights.shape)")
     }
@@ -17,7 +17,7 @@ struct PackedLinear {
       () throws(MueError) in
       let buffer = try Buffer(byteCount: Int(clamping: mk_linear_packed_bytes(k, n)))
       let source = UnsafePointer(weights.pointer.assumingMemoryBound(to: Float.self))
-      mk_linear_pack(source, weights.shape[1], transposed ? 1 : 0, k, n, buffer.base)
+      mk_linear_pack(pool, source, weights.shape[1], transposed ? 1 : 0, k, n, buffer.base)
       return buffer
     }
     self.k = k

@@ -30,6 +30,8 @@ public final class PackedWeights: @unchecked Sendable {
     defer { mk_lock_release(lock) }
     if let entry = entries[key] { return entry.packed }
     let buffer = try pack()
+    // Kernels read the packed form from now on: the file's pages would count twice.
+    tensor.buffer.releasePages(tensor.byteOffset..<tensor.byteOffset + tensor.byteCount)
     entries[key] = (buffer, tensor)
     return buffer
   }

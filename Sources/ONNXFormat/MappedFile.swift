@@ -55,7 +55,7 @@ final class MappedFile {
       throw MueError(.limitExceeded, "\(byteCount) bytes; the limit leaves \(max(byteLimit, 0))", at: place)
     }
     let file = try MappedFile(descriptor: descriptor, byteCount: byteCount, place: place)
-    return Buffer(borrowing: file.base, byteCount: byteCount, owner: file)
+    return Buffer(borrowing: file.base, byteCount: byteCount, owner: file, isMappedFile: true)
   }
 
   /// The path without links, `.` and `..`; nil when it does not exist.

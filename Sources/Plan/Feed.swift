@@ -3,7 +3,7 @@ import Tensor
 
 /// What a plan is given for a value it starts from.
 public enum Feed {
-  /// The plan owns a buffer that the caller fills before each run.
+  /// The caller fills it before each run.
   case buffer(ElementType, [Int])
   /// Memory of the caller, at a fixed address for the life of the plan.
   case memory(ElementType, [Int], UnsafeMutableRawPointer)

@@ -5,21 +5,20 @@ import Tensor
 
 /// A slice of a graph made ready to run for fixed shapes: buffers placed in one arena and a flat list of kernel calls.
 ///
-/// Running allocates nothing. A plan belongs to one session.
+/// Running allocates nothing. A plan belongs to one session and shares its memory with the session's other plans: load
+/// the feeds right before each run, and take the outputs before another plan is loaded.
 public final class Plan {
   /// Makes the step of a node in place of its operator: how decoding puts its cache into attention.
   public typealias Override = (Call) throws(MueError) -> Step
 
   /// Multiply-adds of one run.
   public private(set) var multiplyAdds = 0
-  public var arenaByteCount: Int { arena?.byteCount ?? 0 }
   public var stepCount: Int { steps.count }
 
   private var steps: [(step: Step, node: Int)] = []
   private var operands: [ValueID: Operand] = [:]
+  /// Shared with the session's other plans.
   private var arena: Buffer?
-  private var feedBuffers: [Buffer] = []
-  private let scratch = Scratch()
   private let graph: Graph
 
   /// - Parameters:
@@ -33,10 +32,10 @@ public final class Plan {
     self.graph = graph
     let indices = graph.slice(to: outputs, from: Set(feeds.keys))
     let specialization = try Specialization(
-      graph, nodes: indices, feeds: feeds.mapValues(\.info), kept: Set(outputs), context: context)
-    try bind(feeds)
+      graph, nodes: indices, feeds: feeds.mapValues(\.info), outputs: Set(outputs), context: context)
+    bind(feeds)
     let dataNodes = specialization.dataNodes
-    try place(dataNodes, outputs: outputs, infos: specialization.infos)
+    try place(dataNodes, outputs: outputs, feeds: feeds, infos: specialization.infos, workspace: context.workspace)
     for index in dataNodes {
       do {
         try prepare(index, infos: specialization.infos, override: overrides[index], context: context)
@@ -60,7 +59,7 @@ public final class Plan {
     return operand
   }
 
-  /// Copies elements into a feed that the plan owns.
+  /// Copies elements into a feed; they stand until another plan of the session is loaded or runs.
   public func load(_ value: ValueID, from source: UnsafeRawPointer) throws(MueError) {
     let target = try operand(value)
     target.pointer.copyMemory(from: source, byteCount: target.count * target.type.byteWidth)
@@ -86,24 +85,22 @@ public final class Plan {
     }
   }
 
-  private func bind(_ feeds: [ValueID: Feed]) throws(MueError) {
+  private func bind(_ feeds: [ValueID: Feed]) {
     for (value, feed) in feeds {
       switch feed {
-      case .buffer(let type, let shape):
-        let buffer = try Buffer(byteCount: Shape.byteCount(shape, type))
-        feedBuffers.append(buffer)
-        operands[value] = Operand(type, shape, buffer.base)
       case .memory(let type, let shape, let pointer):
         operands[value] = Operand(type, shape, pointer)
       case .constant(let tensor):
         operands[value] = Operand(tensor.type, tensor.shape, tensor.pointer, constant: tensor)
-      case .shape: break
+      case .shape, .buffer: break
       }
     }
   }
 
   /// Gives every value that the steps make its place. Views share the memory of what they view.
-  private func place(_ dataNodes: [Int], outputs: [ValueID], infos: [TensorInfo?]) throws(MueError) {
+  private func place(
+    _ dataNodes: [Int], outputs: [ValueID], feeds: [ValueID: Feed], infos: [TensorInfo?], workspace: Workspace
+  ) throws(MueError) {
     var roots: [ValueID: ValueID] = [:]
     var first: [ValueID: Int] = [:]
     var last: [ValueID: Int] = [:]
@@ -123,6 +120,11 @@ public final class Plan {
       }
     }
     for output in outputs { last[root(output)] = dataNodes.count }
+    // A feed is loaded before the first step, and may be read after the last one.
+    for case (let value, .buffer) in feeds {
+      first[value] = 0
+      last[value] = dataNodes.count
+    }
     let made = first.keys.sorted()
     var requests: [MemoryPlanner.Request] = []
     for value in made {
@@ -132,7 +134,7 @@ public final class Plan {
       requests.append(.init(byteCount: try Shape.byteCount(info.shape, info.type), lifetime: start...end))
     }
     let planner = try MemoryPlanner(requests)
-    let arena = try Buffer(byteCount: planner.byteCount)
+    let arena = try workspace.arena(byteCount: planner.byteCount)
     self.arena = arena
     for (value, offset) in zip(made, planner.offsets) {
       guard let info = infos[value] else { continue }
@@ -196,7 +198,7 @@ public final class Plan {
     }
     let call = Call(
       inputs: inputs, outputs: outputs, attributes: node.attributes, opset: graph.opset, context: context,
-      scratch: scratch)
+      scratch: context.workspace.scratch)
     if let override {
       steps.append((try override(call), index))
       return

@@ -42,7 +42,7 @@ extension CKernels {
     let before = y.copy()
     let residual = kind == 1 ? randoms.floats(count) : kind == 2 ? y : nil
     let packed = Bytes(mk_conv_packed_bytes(&s))
-    mk_conv_pack(&s, w.p, packed.base)
+    mk_conv_pack(nil, &s, w.p, packed.base)
     let scratch = Bytes(mk_conv_scratch(pool, &s))
     mk_conv(pool, &s, x.p, packed.base, bias?.p, activation, residual?.p, y.p, scratch.base)
     var worst = 0.0

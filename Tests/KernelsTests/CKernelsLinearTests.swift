@@ -62,7 +62,7 @@ extension CKernels {
     let odd = Bytes(wCount * 4 + 1)
     odd.base.advanced(by: 1).copyMemory(from: w.p, byteCount: wCount * 4)
     mk_linear_pack(
-      odd.base.advanced(by: 1).assumingMemoryBound(to: Float.self), ldw, transposed ? 1 : 0, k, n, packed.base)
+      pool, odd.base.advanced(by: 1).assumingMemoryBound(to: Float.self), ldw, transposed ? 1 : 0, k, n, packed.base)
     let scratch = Bytes(mk_linear_scratch(pool, m, k, n))
     mk_linear(pool, m, k, n, x.p, ldx, packed.base, bias?.p, activation, residual?.p, ldy, y.p, ldy, scratch.base)
 
@@ -158,7 +158,7 @@ extension CKernels {
       let y = Floats(m * n)
       let packed = Bytes(mk_linear_packed_bytes(k, n))
       let scratch = Bytes(mk_linear_scratch(nil, m, k, n))
-      mk_linear_pack(w.p, n, 0, k, n, packed.base)
+      mk_linear_pack(nil, w.p, n, 0, k, n, packed.base)
       for activation in Self.activations {
         mk_linear(nil, m, k, n, x.p, k, packed.base, nil, activation, nil, 0, y.p, n, scratch.base)
         for i in 0..<m {

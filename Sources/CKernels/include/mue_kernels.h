@@ -65,7 +65,8 @@ typedef enum {
  * residual may be y itself. */
 size_t mk_linear_packed_bytes(mk_int k, mk_int n);
 /* w is [k, n] with row stride ldw, or [n, k] with row stride ldw when transposed. */
-void mk_linear_pack(const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed);
+void mk_linear_pack(
+  mk_pool *pool, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed);
 size_t mk_linear_scratch(const mk_pool *pool, mk_int m, mk_int k, mk_int n);
 void mk_linear(
   mk_pool *pool, mk_int m, mk_int k, mk_int n, const float *x, mk_int ldx, const void *packed, const float *bias,
@@ -176,7 +177,7 @@ typedef struct {
 } mk_conv_shape;
 /* weights [out_channels, channels / groups, kernel_h, kernel_w]. */
 size_t mk_conv_packed_bytes(const mk_conv_shape *shape);
-void mk_conv_pack(const mk_conv_shape *shape, const float *weights, void *packed);
+void mk_conv_pack(mk_pool *pool, const mk_conv_shape *shape, const float *weights, void *packed);
 size_t mk_conv_scratch(const mk_pool *pool, const mk_conv_shape *shape);
 /* y = activation(conv(x) + bias[channel] + residual); residual has y's shape and may be y. */
 void mk_conv(

@@ -11,13 +11,13 @@ import Tensor
 final class EncoderRunner {
   private let unified: UnifiedGraph
   private let context: ComputeContext
-  private let prompts: PromptCache
+  private let shared: SharedState
   // Streams have tens of layers, and requests a few shapes.
   private let plans = PlanCache(capacity: 512)
 
-  init(_ unified: UnifiedGraph, prompts: PromptCache, context: ComputeContext) {
+  init(_ unified: UnifiedGraph, shared: SharedState, context: ComputeContext) {
     self.unified = unified
-    self.prompts = prompts
+    self.shared = shared
     self.context = context
   }
 
@@ -47,7 +47,7 @@ final class EncoderRunner {
       for (index, stream) in zip(missing, made) {
         streams[index] = stream
         results[index].charge(stream)
-        if let key = promptKey(samples[index], partition.stream.kind, options) { prompts.keep(stream, for: key) }
+        if let key = promptKey(samples[index], partition.stream.kind, options) { shared.prompts.keep(stream, for: key) }
       }
       for (index, stream) in streams.enumerated() {
         guard let stream else { throw MueError(.internal, "a sample was not encoded") }
@@ -80,7 +80,7 @@ final class EncoderRunner {
 
   private func kept(_ sample: SampleInput, _ kind: Stream.Kind, _ options: RunOptions) -> EncodedStream? {
     if kind == .image, let stream = sample.image { return stream }
-    return promptKey(sample, kind, options).flatMap { prompts.stream($0) }
+    return promptKey(sample, kind, options).flatMap { shared.prompts.stream($0) }
   }
 
   /// nil when the stream is not one that follows from the prompt alone.
@@ -93,6 +93,8 @@ final class EncoderRunner {
   private func run(
     _ partition: EncoderPartition, _ samples: [SampleInput], _ options: RunOptions
   ) throws(MueError) -> [EncodedStream] {
+    // Before anything else takes memory: making these takes more than keeping them.
+    for sample in samples { _ = try sizeValues(partition, Self.shape(sample.shape, seenBy: partition.stream.kind)) }
     var progress: [Progress] = []
     for sample in samples {
       let watch = Stopwatch()
@@ -204,6 +206,12 @@ final class EncoderRunner {
     return counted.value()
   }
 
+  private func sizeValues(_ partition: EncoderPartition, _ shape: RequestShape) throws(MueError) -> [ValueID: Tensor] {
+    try shared.sizeValues.values(
+      .init(stream: partition.stream.first, shape: shape), wanted: partition.sizeValues, unified: unified,
+      context: context)
+  }
+
   private func layerPlan(
     _ partition: EncoderPartition, _ layer: Int, _ shape: RequestShape, _ progress: Progress
   ) throws(MueError) -> Plan {
@@ -213,6 +221,7 @@ final class EncoderRunner {
       var feeds = unified.inputFeeds(shape)
       feeds[stream.states[layer - 1]] = .buffer(progress.state.type, progress.state.shape)
       for (value, tensor) in progress.preludes { feeds[value] = .buffer(tensor.type, tensor.shape) }
+      for (value, tensor) in try sizeValues(partition, shape) { feeds[value] = .constant(tensor) }
       return try Plan(unified.graph, outputs: [stream.states[layer]], feeds: feeds, context: context)
     }
   }

@@ -6,6 +6,8 @@ struct LayerSlice {
   let nodes: [Int]
   /// Data values that those nodes read and that come from elsewhere: masks, keys of the encoder, ids.
   let externals: [ValueID]
+  /// Values that follow from sizes alone and that those nodes read.
+  let sizeOnlyInputs: [ValueID]
 
   init(from: [ValueID], to: ValueID, graph: Graph, shapes: ShapeTable) {
     let depends = graph.dependents(of: from)
@@ -17,14 +19,16 @@ struct LayerSlice {
     for index in nodes {
       for case let output? in graph.nodes[index].outputs { isMade.insert(output) }
     }
+    var sizeOnly: [ValueID] = []
     var seen = Set<ValueID>()
     for index in nodes {
       for case let input? in graph.nodes[index].inputs
-      where !isMade.contains(input) && graph.constant(input) == nil && shapes.entries[input]?.isSizeOnly == false {
-        if seen.insert(input).inserted { externals.append(input) }
+      where !isMade.contains(input) && graph.constant(input) == nil && seen.insert(input).inserted {
+        if shapes.entries[input]?.isSizeOnly == false { externals.append(input) } else { sizeOnly.append(input) }
       }
     }
     self.nodes = nodes
     self.externals = externals
+    sizeOnlyInputs = sizeOnly
   }
 }

@@ -19,6 +19,10 @@ enum ConstantFolding {
         continue
       }
       do {
+        if try grows(node, kernel, graph) {
+          kept.append(node)
+          continue
+        }
         let results = try OperatorTable.evaluate(
           kernel, inputs: node.inputs.map { graph.constant($0) }, attributes: node.attributes, opset: graph.opset,
           outputCount: node.outputs.count, context: context)
@@ -31,6 +35,20 @@ enum ConstantFolding {
     }
     graph.nodes = kept
     graph.removeDeadNodes()
+  }
+
+  /// True when the results are large and much larger than what they are made of, such as a position bias from its table:
+  /// they are left to be made when a request needs them.
+  private static func grows(_ node: Graph.Node, _ kernel: Operator, _ graph: Graph) throws(MueError) -> Bool {
+    let constants = node.inputs.map { graph.constant($0) }
+    let results = try kernel.infer(
+      Inference(
+        inputs: constants.map { $0.map { TensorInfo($0) } }, attributes: node.attributes, opset: graph.opset,
+        outputCount: node.outputs.count))
+    let from = constants.reduce(0) { $0 + ($1?.byteCount ?? 0) }
+    var to = 0
+    for info in results { to += try Shape.byteCount(info.shape, info.type) }
+    return to > 1 << 20 && to > 2 * from
   }
 
   private static func isWeightTranspose(_ node: Graph.Node, _ matcher: PatternMatcher) -> Bool {

@@ -53,7 +53,9 @@ public struct ShapeTable: Sendable {
         let (type, dimensions) = try shape(port, sizes)
         feeds[port.value] = TensorInfo(type, dimensions)
       }
-      return try Specialization(graph, nodes: Array(graph.nodes.indices), feeds: feeds, context: context).infos
+      return try Specialization(
+        graph, nodes: Array(graph.nodes.indices), feeds: feeds, outputs: [], context: context
+      ).infos
     }
     let baseSizes = symbols.map(\.base)
     let base = try infer(baseSizes)

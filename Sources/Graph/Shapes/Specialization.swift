@@ -6,18 +6,35 @@ import Tensor
 public struct Specialization {
   /// Per value; nil for values outside the slice.
   public private(set) var infos: [TensorInfo?]
-  /// The nodes whose results depend on data, in graph order: what is left to run.
+  /// The nodes whose results depend on data and that the outputs need, in the given order: what is left to run.
   public private(set) var dataNodes: [Int] = []
+  /// Per value whether the elements, not only the shape, matter to an output.
+  private let isNeeded: [Bool]
 
-  /// Infers the nodes at `indices` of `graph`, which must be in graph order.
+  /// Infers the nodes at `indices` of `graph`, which must stand behind what they read.
   ///
   /// - Parameters:
   ///   - feeds: what is known of the values that the slice starts from. A feed with a constant counts as size-only.
-  ///   - kept: values whose elements, when size-only, stay available although only size-only nodes read them.
+  ///   - outputs: the values whose elements are wanted: known afterwards where they follow from sizes, and reached by
+  ///     running `dataNodes` otherwise. Of everything else shapes are found, and elements only where they decide shapes.
   public init(
-    _ graph: Graph, nodes indices: [Int], feeds: [ValueID: TensorInfo], kept: Set<ValueID> = [],
+    _ graph: Graph, nodes indices: [Int], feeds: [ValueID: TensorInfo], outputs: Set<ValueID>, context: ComputeContext
+  ) throws(MueError) {
+    do {
+      try self.init(
+        graph, indices, feeds, outputs, needed: Self.needed(graph, indices, outputs), context: context)
+    } catch {
+      // Elements of a large value may decide a shape after all: once more, with everything computed.
+      let all = [Bool](repeating: true, count: graph.values.count)
+      try self.init(graph, indices, feeds, outputs, needed: all, context: context)
+    }
+  }
+
+  private init(
+    _ graph: Graph, _ indices: [Int], _ feeds: [ValueID: TensorInfo], _ outputs: Set<ValueID>, needed: [Bool],
     context: ComputeContext
   ) throws(MueError) {
+    isNeeded = needed
     infos = [TensorInfo?](repeating: nil, count: graph.values.count)
     for (value, info) in feeds { infos[value] = info }
     var pendingUses = [Int](repeating: 0, count: graph.values.count)
@@ -31,16 +48,31 @@ public struct Specialization {
       } catch {
         throw error.located(graph.location(of: node))
       }
-      let isData = node.outputs.contains { $0.map { infos[$0]?.constant == nil } ?? false }
-      if isData { dataNodes.append(index) }
+      let runs = node.outputs.contains { $0.map { infos[$0]?.constant == nil && isNeeded[$0] } ?? false }
+      if runs { dataNodes.append(index) }
       for case let input? in node.inputs {
         pendingUses[input] -= 1
         // Elements that only size-only nodes read are let go as soon as possible: position biases are large.
-        if isData { pendingUses[input] = Int.min / 2 }
-        if pendingUses[input] == 0, feeds[input] == nil, !kept.contains(input) { infos[input]?.constant = nil }
+        if runs { pendingUses[input] = Int.min / 2 }
+        if pendingUses[input] == 0, feeds[input] == nil, !outputs.contains(input) { infos[input]?.constant = nil }
       }
     }
   }
+
+  /// Per value whether its elements reach an output other than through `Shape` and `Size`.
+  private static func needed(_ graph: Graph, _ indices: [Int], _ outputs: Set<ValueID>) -> [Bool] {
+    var isNeeded = [Bool](repeating: false, count: graph.values.count)
+    for output in outputs { isNeeded[output] = true }
+    for index in indices.reversed() {
+      let node = graph.nodes[index]
+      guard !node.readsShapeOnly, node.outputs.contains(where: { $0.map { isNeeded[$0] } ?? false }) else { continue }
+      for case let input? in node.inputs { isNeeded[input] = true }
+    }
+    return isNeeded
+  }
+
+  /// Elements of values that no output needs are computed up to this many: shapes are short.
+  private static let shapeElementLimit = 1 << 12
 
   private mutating func infer(_ node: Graph.Node, graph: Graph, context: ComputeContext) throws(MueError) {
     guard let kernel = graph.kernel(of: node) else {
@@ -63,16 +95,18 @@ public struct Specialization {
       return
     }
     let isSizeOnly = inputs.allSatisfy { $0 == nil || $0?.constant != nil }
-    var results: [TensorInfo]
-    if isSizeOnly {
+    let isWanted = node.outputs.contains { $0.map { isNeeded[$0] } ?? false }
+    var results: [TensorInfo] = []
+    if !isSizeOnly || !isWanted {
+      results = try kernel.infer(
+        Inference(
+          inputs: inputs, attributes: node.attributes, opset: graph.opset, outputCount: node.outputs.count))
+    }
+    if isSizeOnly, isWanted || results.allSatisfy({ $0.shape.reduce(1, &*) <= Self.shapeElementLimit }) {
       results = try OperatorTable.evaluate(
         kernel, inputs: inputs.map { $0?.constant }, attributes: node.attributes, opset: graph.opset,
         outputCount: node.outputs.count, context: context
       ).map { TensorInfo($0) }
-    } else {
-      results = try kernel.infer(
-        Inference(
-          inputs: inputs, attributes: node.attributes, opset: graph.opset, outputCount: node.outputs.count))
     }
     guard results.count >= node.outputs.count else {
       throw MueError(.invalidModel, "\(node.operatorName) has \(results.count) outputs, not \(node.outputs.count)")

@@ -34,6 +34,11 @@ extension Operator {
         guard inputs.count > 1, let w = inputs[1], let output = outputs.first else { return 0 }
         return output.shape.reduce(w.shape.dropFirst().reduce(1, &*), &*)
       },
+      pack: { node, context throws(MueError) in
+        guard let weights = try node.input(1).constant, Int(bitPattern: weights.pointer) % 4 == 0 else { return }
+        let shape = try convolutionShape(node.input(0).shape, weights.shape, node.attributes).kernel
+        _ = try packedWeights(weights, shape, context.weights, context.pool)
+      },
       prepare: { call throws(MueError) in
         let (x, w, output) = (try call.input(0), try call.input(1), try call.output())
         var shape = try convolutionShape(x.shape, w.shape, call.attributes).kernel
@@ -42,28 +47,33 @@ extension Operator {
         guard output.count > 0 else { return {} }
         let (pool, scratch, bias) = (call.context.pool, call.scratch, call.optional(2))
         try scratch.reserve(Int(clamping: mk_conv_scratch(pool, &shape)))
-        let bytes = Int(clamping: mk_conv_packed_bytes(&shape))
         let packed: Buffer
         if let weights = w.constant {
-          packed = try call.weights.packed(.init("conv.\(layoutKey(shape))", weights), of: weights) {
-            () throws(MueError) in
-            let buffer = try Buffer(byteCount: bytes)
-            mk_conv_pack(&shape, w.floats, buffer.base)
-            return buffer
-          }
+          packed = try packedWeights(weights, shape, call.weights, pool)
         } else {
-          packed = try Buffer(byteCount: bytes)
+          packed = try Buffer(byteCount: Int(clamping: mk_conv_packed_bytes(&shape)))
         }
         let ready = shape
         let packsEachTime = w.constant == nil
         return { () throws(MueError) in
           var shape = ready
-          if packsEachTime { mk_conv_pack(&shape, w.floats, packed.base) }
+          if packsEachTime { mk_conv_pack(pool, &shape, w.floats, packed.base) }
           mk_conv(
             pool, &shape, x.floats, packed.base, bias?.floats, activation, residual?.floats, output.mutableFloats,
             scratch.base)
         }
       })
+  }
+
+  private static func packedWeights(
+    _ weights: Tensor, _ shape: mk_conv_shape, _ store: PackedWeights, _ pool: OpaquePointer
+  ) throws(MueError) -> Buffer {
+    try store.packed(.init("conv.\(layoutKey(shape))", weights), of: weights) { () throws(MueError) in
+      var shape = shape
+      let buffer = try Buffer(byteCount: Int(clamping: mk_conv_packed_bytes(&shape)))
+      mk_conv_pack(pool, &shape, UnsafePointer(weights.pointer.assumingMemoryBound(to: Float.self)), buffer.base)
+      return buffer
+    }
   }
 
   /// What the packed weights depend on: image sizes do not count, so plans of all shapes share them.

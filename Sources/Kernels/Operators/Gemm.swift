@@ -34,7 +34,7 @@ extension Operator {
       let k = transA ? a.shape[0] : a.shape[1]
       let isBias = c.map { $0.count == n && ($0.shape.last ?? 1) == n } ?? true
       if a.type == .float32, let weights = b.constant, !transA, alpha == 1, beta == 1 || c == nil, isBias, k > 0 {
-        return try PackedLinear(weights, transposed: transB, call.weights)
+        return try PackedLinear(weights, transposed: transB, call.weights, call.context.pool)
           .step(call, m: m, x: a, bias: c, activation: MK_ACT_NONE, y: output)
       }
       var product = MatrixProduct(m: m, n: n, k: k, alpha: alpha)

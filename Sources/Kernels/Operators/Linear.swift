@@ -30,13 +30,18 @@ extension Operator {
       guard let depth = inputs.first??.shape.last, let output = outputs.first else { return 0 }
       return output.shape.reduce(depth, &*)
     },
+    pack: { node, context throws(MueError) in
+      guard let weights = try node.input(1).constant, Int(bitPattern: weights.pointer) % 4 == 0 else { return }
+      _ = try PackedLinear(
+        weights, transposed: node.attributes.flag("transposed"), context.weights, context.pool)
+    },
     prepare: { call throws(MueError) in
       let (x, output) = (try call.input(0), try call.output())
       guard let weights = try call.input(1).constant else {
         throw MueError(.internal, "the weights of a fused product must be constant")
       }
       let packed = try PackedLinear(
-        weights, transposed: call.attributes.flag("transposed"), call.weights)
+        weights, transposed: call.attributes.flag("transposed"), call.weights, call.context.pool)
       return try packed.step(
         call, m: output.shape.dropLast().reduce(1, &*), x: x, bias: call.optional(2), residual: call.optional(3),
         activation: call.attributes.activation(), y: output)

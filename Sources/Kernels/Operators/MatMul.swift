@@ -20,7 +20,7 @@ extension Operator {
       let (a, b, output) = (try call.input(0), try call.input(1), try call.output())
       let shape = try MatMulShape(a.shape, b.shape)
       if a.type == .float32, b.shape.count == 2, let weights = b.constant, shape.k > 0 {
-        return try PackedLinear(weights, transposed: false, call.weights)
+        return try PackedLinear(weights, transposed: false, call.weights, call.context.pool)
           .step(
             call, m: output.count / max(shape.n, 1), x: a, bias: nil, activation: MK_ACT_NONE, y: output)
       }
