@@ -14,6 +14,13 @@ public final class Plan {
   /// Multiply-adds of one run.
   public private(set) var multiplyAdds = 0
   public var stepCount: Int { steps.count }
+  /// Bytes of what follows from sizes alone and that the plan keeps: position biases.
+  public var heldByteCount: Int {
+    operands.reduce(0) { sum, entry in
+      guard let constant = entry.value.constant, graph.values[entry.key].constant == nil else { return sum }
+      return sum + constant.byteCount
+    }
+  }
 
   private var steps: [(step: Step, node: Int)] = []
   private var operands: [ValueID: Operand] = [:]

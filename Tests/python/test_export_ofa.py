@@ -249,3 +249,41 @@ def test_exports_twice_alike(ofa_bpe, tmp_path):
         export_ofa(OFAExport(path, tmp_path / name, image_size=32, bpe=ofa_bpe, verify=False))
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes(), file.name
+
+
+# Kept encodings are exact for decomposed encoders alone.
+
+def test_features_of_a_decomposed_encoder(ofa_mini_bundles, tmp_path):
+    mue = pytest.importorskip("mue")
+    pixels = np.random.default_rng(7).integers(0, 256, (100, 130, 3), np.uint8)
+    prompts = [" what does the image describe?", " is there a dog?"]
+    with mue.open(ofa_mini_bundles / "relbias") as model:
+        features = model.encode_image(pixels, exits=(0.9, 0.9, 0.9))
+        for prompt in prompts:
+            kept, whole = (model.generate(source, prompt, exits=(0.9, 0.9, 0.9), beams=3, max_tokens=6)
+                           for source in (features, pixels))
+            assert (kept.tokens, kept.exits, kept.logprob) == (whole.tokens, whole.exits, whole.logprob)
+    with mue.open(ofa_mini_bundles / "joint") as model:
+        with pytest.raises(mue.UnsupportedError, match="decomposed"):
+            model.encode_image(pixels)
+        # A prompt is not kept where its stream sees the image: both pictures are looked at.
+        other = np.ascontiguousarray(pixels[::-1])
+        first, second = (model.score(source, prompts[0], [" yes", " no"]).logprobs for source in (pixels, other))
+        assert first != second
+
+
+def test_seven_prompts_in_one_batch(ofa_mini_bundles):
+    """Batches of prompts of different lengths and tasks: tokens and exit layers are those of single requests."""
+    mue = pytest.importorskip("mue")
+    generator = np.random.default_rng(11)
+    pictures = [generator.integers(0, 256, (90, 70, 3), np.uint8) for _ in range(7)]
+    prompts = [" what does the image describe?", " what colour is the car on the left side?",
+               ' does the image describe " two dogs "?', " what does the image describe?", " how many?",
+               ' which region does the text " a blue boat " describe?', " is it raining in this picture or not?"]
+    for encoder in ("joint", "relbias"):
+        with mue.open(ofa_mini_bundles / encoder) as model:
+            for exits in ("off", (0.9, 0.8, 0.9)):
+                batch = model.generate(pictures, prompts, exits=exits, max_tokens=6)
+                for picture, prompt, answer in zip(pictures, prompts, batch, strict=True):
+                    alone = model.generate(picture, prompt, exits=exits, max_tokens=6)
+                    assert (answer.tokens, answer.exits) == (alone.tokens, alone.exits)

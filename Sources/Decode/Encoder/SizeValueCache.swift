@@ -17,7 +17,7 @@ public final class SizeValueCache: @unchecked Sendable {
   private let byteLimit: Int
 
   /// - Parameter byteLimit: the least recently used sizes go when all together take more.
-  public init(byteLimit: Int = 1 << 29) { self.byteLimit = byteLimit }
+  public init(byteLimit: Int = 1 << 30) { self.byteLimit = byteLimit }
 
   deinit { mk_lock_destroy(lock) }
 
