@@ -47,8 +47,8 @@ indirect enum Normalizer: Sendable {
   /// - Throws: `limitExceeded` when replacements blow the text up.
   func normalized(_ text: [UInt8]) throws(MueError) -> [UInt8] {
     switch self {
-    case .nfc: return utf8(String(decoding: text, as: UTF8.self)._nfc)
-    case .nfd: return utf8(String(decoding: text, as: UTF8.self)._nfd)
+    case .nfc: return inRuns(text) { utf8($0._nfc) }
+    case .nfd: return inRuns(text) { utf8($0._nfd) }
     case .lowercase:
       return String(decoding: text, as: UTF8.self).unicodeScalars.flatMap { $0.properties.lowercaseMapping.utf8 }
     case .stripAccents:
@@ -70,6 +70,23 @@ indirect enum Normalizer: Sendable {
       for step in steps { result = try step.normalized(result) }
       return result
     }
+  }
+
+  /// Canonical forms as the package has them: a scalar its tables lack stays as it is, and nothing moves across it or
+  /// composes with it.
+  private func inRuns(_ text: [UInt8], _ normalized: (String) -> [UInt8]) -> [UInt8] {
+    var result: [UInt8] = []
+    var run = String.UnicodeScalarView()
+    for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
+      if scalar.isNormalizable {
+        run.append(scalar)
+      } else {
+        result += normalized(String(run))
+        result.append(scalar)
+        run.removeAll(keepingCapacity: true)
+      }
+    }
+    return result + normalized(String(run))
   }
 
   private func utf8(_ scalars: some Sequence<Unicode.Scalar>) -> [UInt8] {

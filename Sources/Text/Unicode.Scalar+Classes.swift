@@ -6,7 +6,7 @@ enum TextClass: UInt8 {
   case other
 }
 
-/// The `tokenizers` package knows Unicode 16 in its patterns and Unicode 9 in `StripAccents`, the standard library a
+/// The `tokenizers` package knows Unicode 16 in its patterns and Unicode 9 in its normalizers, the standard library a
 /// later version: characters that came after those are what the package takes them for, unassigned.
 extension Unicode.Scalar {
   /// `\p{L}`, `\p{N}`, `\s` (White_Space) or anything else.
@@ -51,6 +51,9 @@ extension Unicode.Scalar {
     default: hasMarkCategory && isInUnicode(9)
     }
   }
+
+  /// Whether NFC and NFD do anything with it.
+  var isNormalizable: Bool { isASCII || isInUnicode(9) }
 
   /// `\w` as Rust's `regex` has it (UTS #18, annex C).
   var isWordCharacter: Bool {

@@ -1,6 +1,6 @@
 """Writes what the `tokenizers` package makes of some thousand lines of mixed text, for the Swift tests.
 
-    python Tests/python/make_text_samples.py DIRECTORY [--lines 10000] [--ofa-bpe FOLDER]
+    python Tests/python/make_text_samples.py DIRECTORY [--lines 10000] [--every-scalar] [--ofa-bpe FOLDER]
 
 DIRECTORY/text/lines.json holds the lines; each DIRECTORY/text/NAME/ a tokenizer.json (or vocab.json and merges.txt) and
 expected.json with, per line, the ids with and without special tokens and the texts they decode to. Point
@@ -64,6 +64,13 @@ def line(rng):
             parts.append("".join(rng.choice("0123456789.,'") for _ in range(rng.randrange(1, 12))))
         parts.append(rng.choice(SPACES) if rng.random() < 0.25 else rng.choice([" ", " ", " ", ""]))
     return "".join(parts)
+
+
+def every_scalar():
+    """Each scalar of the planes in use beside a letter, a number, a sign, a space and a mark of a low combining class."""
+    scalars = [c for c in [*range(0x33480), *range(0xE0000, 0xE0200)] if not 0xD800 <= c <= 0xDFFF]
+    for start in range(0, len(scalars), 32):
+        yield "".join(f"a{c}1{c}!{c} e{c}\u0334" for c in map(chr, scalars[start:start + 32]))
 
 
 def trained(lines, prefix_space, vocabulary=1536, normalizer=None, added=()):
@@ -134,6 +141,7 @@ def main():
     parser.add_argument("directory", type=pathlib.Path)
     parser.add_argument("--lines", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
+    parser.add_argument("--every-scalar", action="store_true", help="and lines with every scalar of the planes in use")
     shared = os.environ.get("MUE_SHARED") or pathlib.Path(__file__).parents[3] / "shared"
     parser.add_argument("--ofa-bpe", type=pathlib.Path, default=pathlib.Path(shared) / "ofa-bpe",
                         help="a folder with GPT-2's encoder.json and vocab.bpe; left out when there is none")
@@ -145,6 +153,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     lines = [line(rng) for _ in range(arguments.lines)]
     lines[:6] = ["", " ", "\x00", "a\x00b", "<s></s><mask>", "x" * 20000]
+    lines += every_scalar() if arguments.every_scalar else ()
     (folder / "lines.json").write_text(json.dumps(lines, ensure_ascii=False))
 
     corpus = [line(rng) for _ in range(2000)]

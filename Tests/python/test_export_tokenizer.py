@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import unicodedata
 from functools import lru_cache
 
 import pytest
@@ -78,11 +79,16 @@ def tokenizer(ofa_bpe):
     return Tokenizer.from_str(json.dumps(tokenizer_json(ofa_bpe, VOCABULARY)))
 
 
+def assigned(text):
+    """Without characters that Python's Unicode lacks: `regex` and `tokenizers` are of different years, and disagree on those."""
+    return "".join(c for c in text if unicodedata.category(c) != "Cn")
+
+
 def test_ten_thousand_lines(tokenizer, reference):
     seed = int(os.environ.get("MUE_SEED", random.SystemRandom().randrange(1 << 30)))
     rng = random.Random(seed)
     lines = ["", " ", "  ", "\n", " <code_8191><code_8192> <bin_07>", "<s></s>", "x" * 2000,
-             *(line(rng) for _ in range(9993))]
+             *(assigned(line(rng)) for _ in range(9993))]
     for text, encoding in zip(lines, tokenizer.encode_batch(lines)):
         assert encoding.ids == reference.encode(text), f"seed {seed}: {text!r}"
 
