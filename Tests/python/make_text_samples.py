@@ -69,8 +69,8 @@ def line(rng):
 def every_scalar():
     """Each scalar of the planes in use beside a letter, a number, a sign, a space and a mark of a low combining class."""
     scalars = [c for c in [*range(0x33480), *range(0xE0000, 0xE0200)] if not 0xD800 <= c <= 0xDFFF]
-    for start in range(0, len(scalars), 32):
-        yield "".join(f"a{c}1{c}!{c} e{c}\u0334" for c in map(chr, scalars[start:start + 32]))
+    for start in range(0, len(scalars), 8):
+        yield "".join(f"a{c}1{c}!{c} e{c}\u0334" for c in map(chr, scalars[start:start + 8]))
 
 
 def trained(lines, prefix_space, vocabulary=1536, normalizer=None, added=()):
