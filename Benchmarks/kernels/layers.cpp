@@ -18,7 +18,7 @@ void convolutions() {
   std::vector<Case> cases = {
     {3, 224, 64, 7, 2, 1}, {3, 112, 32, 3, 2, 1}, {64, 56, 64, 1, 1, 1}, {64, 56, 64, 3, 1, 1}, {64, 56, 256, 1, 1, 1},
     {256, 56, 64, 1, 1, 1}, {128, 28, 128, 3, 1, 1}, {512, 28, 256, 1, 2, 1}, {256, 14, 256, 3, 1, 1},
-    {1024, 14, 256, 1, 1, 1}, {512, 7, 512, 3, 1, 1}, {2048, 7, 512, 1, 1, 1}, {96, 56, 96, 3, 1, 96},
+    {1024, 14, 256, 1, 1, 1}, {512, 7, 512, 3, 1, 1}, {2048, 7, 512, 1, 1, 1}, {96, 56, 96, 3, 1, 96}, {3, 480, 64, 7, 2, 1}, {64, 120, 64, 3, 1, 1}, {64, 120, 256, 1, 1, 1}, {256, 120, 64, 1, 1, 1}, {128, 60, 128, 3, 1, 1}, {512, 60, 128, 1, 1, 1}, {256, 60, 256, 3, 2, 1}, {1024, 30, 256, 1, 1, 1}, {256, 30, 256, 3, 1, 1}, {256, 30, 1024, 1, 1, 1},
     {96, 56, 96, 3, 2, 96}};
   dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   dnnl::stream stream(engine);
@@ -31,7 +31,7 @@ void convolutions() {
     Floats x = randoms(c.channels * c.size * c.size, 1), w = randoms(c.out * in * c.kernel * c.kernel, 2);
     Floats bias = randoms(c.out, 3), y(c.out * size * size), d(c.out * size * size);
     void *packed = memory(mk_conv_packed_bytes(&s)), *scratch = memory(mk_conv_scratch(nullptr, &s));
-    mk_conv_pack(&s, w.data(), packed);
+    mk_conv_pack(nullptr, &s, w.data(), packed);
     using tag = dnnl::memory::format_tag;
     auto f32 = dnnl::memory::data_type::f32;
     dnnl::memory::dims xs = {1, c.channels, c.size, c.size}, ys = {1, c.out, size, size};

@@ -38,7 +38,7 @@ int main(int argc, char **argv) {
     Floats x = randoms(s.m * s.k, 1), w = randoms(s.k * s.n, 2), y(s.m * s.n), z(s.m * s.n), d(s.m * s.n);
     void *packed = aligned_alloc(64, (mk_linear_packed_bytes(s.k, s.n) + 63) / 64 * 64);
     void *scratch = aligned_alloc(64, (mk_linear_scratch(nullptr, s.m, s.k, s.n) + 63) / 64 * 64);
-    mk_linear_pack(w.data(), s.n, 0, s.k, s.n, packed);
+    mk_linear_pack(nullptr, w.data(), s.n, 0, s.k, s.n, packed);
     using tag = dnnl::memory::format_tag;
     auto f32 = dnnl::memory::data_type::f32;
     dnnl::memory::desc xd({s.m, s.k}, f32, tag::ab), wa({s.k, s.n}, f32, tag::any), wd({s.k, s.n}, f32, tag::ab),

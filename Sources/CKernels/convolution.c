@@ -1,9 +1,9 @@
 // Convolution, NCHW: y[channel, pixel] = w[channel, depth] columns[depth, pixel] per image and group, the columns being
 // made for a block of pixels at a time (depth = input channel, kernel row, kernel column). Depthwise ones are summed
-// directly.
+// directly; most of 3 x 3 are winograd.c's.
 //
 // Packed weights, per group: blocks of at most 12 output channels, [depth / 16][channels][16]. Depthwise: as given.
-#include "kernels.h"
+#include "winograd.h"
 
 enum {
   MK_COLUMN_FLOATS = 48 * 1024, // columns of one task and depth block: they stay in the second cache
@@ -18,6 +18,7 @@ static int32_t mk_is_depthwise(const mk_conv_shape *s) {
 static mk_int mk_conv_depth(const mk_conv_shape *s) { return s->channels / s->groups * s->kernel_h * s->kernel_w; }
 
 size_t mk_conv_packed_bytes(const mk_conv_shape *s) {
+  if (mk_is_winograd(s)) return mk_winograd_packed_bytes(s);
   mk_int depth = mk_conv_depth(s);
   return (size_t)s->out_channels * (size_t)(mk_is_depthwise(s) ? depth : mk_round_up(depth, MK_CHUNK)) * sizeof(float);
 }
@@ -49,6 +50,10 @@ static void mk_pack_conv_block(void *context, mk_int task, int32_t worker) {
 }
 
 void mk_conv_pack(mk_pool *pool, const mk_conv_shape *s, const float *weights, void *packed) {
+  if (mk_is_winograd(s)) {
+    mk_winograd_pack(pool, s, weights, packed);
+    return;
+  }
   if (mk_is_depthwise(s)) {
     memcpy(packed, weights, mk_conv_packed_bytes(s));
     return;
@@ -92,6 +97,7 @@ static void mk_plan_conv(mk_conv_call *c, const mk_pool *pool, const mk_conv_sha
 enum { MK_CONV_WORKER_FLOATS = MK_COLUMN_FLOATS + MK_MAX_DEPTH * MK_PANEL + MK_MAX_PIXELS + MK_PANEL };
 
 size_t mk_conv_scratch(const mk_pool *pool, const mk_conv_shape *s) {
+  if (mk_is_winograd(s)) return mk_winograd_scratch(pool, s);
   if (mk_is_depthwise(s)) return 64;
   return (size_t)MK_CONV_WORKER_FLOATS * (size_t)mk_pool_threads(pool) * sizeof(float) + 64;
 }
@@ -273,6 +279,10 @@ static void mk_depthwise_plane(void *context, mk_int task, int32_t worker) {
 void mk_conv(
   mk_pool *pool, const mk_conv_shape *shape, const float *x, const void *packed, const float *bias,
   mk_activation activation, const float *residual, float *y, void *scratch) {
+  if (mk_is_winograd(shape)) {
+    mk_winograd(pool, shape, x, packed, bias, activation, residual, y, scratch);
+    return;
+  }
   mk_conv_call c = {
     .kernels = mk_current_kernels(), .x = x, .packed = packed, .bias = bias, .activation = activation, .y = y,
     // Adding to what is there is the same as adding y at the end, and partial sums may then be kept in y.

@@ -88,6 +88,13 @@ typedef struct {
     mk_int n, mk_int kernel_h, mk_int kernel_w, const float *w, mk_int w_row, const float *x, mk_int x_row,
     mk_int x_column, mk_int step, float *y);
 
+  // Winograd's transforms of tiles of 2 x 2 outputs. Whole vectors are read and written: room behind the last tile.
+  // out[p * stride + tile], 16 positions p, of four rows of x, `row` apart; tile j starts at column 2 j.
+  void (*winograd_input)(mk_int tiles, const float *x, mk_int row, float *out, mk_int stride);
+  // Two rows of 2 * tiles pixels of m[p * stride + tile].
+  void (*winograd_output)(
+    mk_int tiles, const float *m, mk_int stride, float bias, int32_t relu, float *top, float *bottom);
+
   void (*f16_to_f32)(const uint16_t *x, mk_int n, float *y); // NULL: use the portable form
   void (*f32_to_f16)(const float *x, mk_int n, uint16_t *y);
 } mk_kernels;

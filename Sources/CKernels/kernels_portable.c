@@ -15,6 +15,8 @@
 
 #include "rows.inc.h"
 
+#include "winograd.inc.h"
+
 #include "attention.inc.h"
 
 #include "table.inc.h"

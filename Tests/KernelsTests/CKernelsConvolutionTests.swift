@@ -119,6 +119,103 @@ extension CKernels {
     }
   }
 
+  /// Winograd's method adds whole tiles of input, so each output's error is bounded by the 4 x 4 patch its tile sees; and
+  /// on the whole it is as exact as the direct sum.
+  private func checkTiled(
+    _ isa: Int32, _ shape: mk_conv_shape, activation: mk_activation, withBias: Bool, residual kind: Int,
+    pool: OpaquePointer?, seed: UInt64
+  ) {
+    var s = shape
+    var randoms = Randoms(seed)
+    let plane = s.height * s.width
+    let x = randoms.floats(s.batch * s.channels * plane)
+    let w = randoms.floats(s.out_channels * s.channels * 9)
+    let bias = withBias ? randoms.floats(s.out_channels) : nil
+    let count = s.batch * s.out_channels * s.out_height * s.out_width
+    let y = randoms.floats(count)
+    let before = y.copy()
+    let residual = kind == 1 ? randoms.floats(count) : kind == 2 ? y : nil
+    let packed = Bytes(mk_conv_packed_bytes(&s))
+    mk_conv_pack(pool, &s, w.p, packed.base)
+    let scratch = Bytes(mk_conv_scratch(pool, &s))
+    mk_conv(pool, &s, x.p, packed.base, bias?.p, activation, residual?.p, y.p, scratch.base)
+    let weightSums = (0..<s.out_channels * s.channels).map { pair in
+      (0..<9).reduce(0.0) { $0 + abs(Double(w[pair * 9 + $1])) }
+    }
+    var (worst, at, squaredErrors, squaredSums) = (0.0, 0, 0.0, 0.0)
+    for b in 0..<s.batch {
+      // |x| summed over the patch of each tile and channel.
+      let tiles = ((s.out_height + 1) / 2, (s.out_width + 1) / 2)
+      var patches = [Double](repeating: 0, count: s.channels * tiles.0 * tiles.1)
+      for c in 0..<s.channels {
+        for tile in 0..<tiles.0 * tiles.1 {
+          for u in 0..<4 {
+            for t in 0..<4 {
+              guard let e = Self.element(s, tile / tiles.1 * 2, tile % tiles.1 * 2, u, t) else { continue }
+              patches[c * tiles.0 * tiles.1 + tile] += abs(Double(x[(b * s.channels + c) * plane + e]))
+            }
+          }
+        }
+      }
+      for o in 0..<s.out_channels {
+        for i in 0..<s.out_height {
+          for j in 0..<s.out_width {
+            let start = Double(bias?[o] ?? 0) + Double(kind == 1 ? residual?[at] ?? 0 : kind == 2 ? before[at] : 0)
+            var (sum, magnitude, squares) = (start, abs(start) + 2, start * start)
+            for c in 0..<s.channels {
+              magnitude += patches[(c * tiles.0 + i / 2) * tiles.1 + j / 2] * weightSums[o * s.channels + c]
+              for u in 0..<3 {
+                for t in 0..<3 {
+                  guard let e = Self.element(s, i, j, u, t) else { continue }
+                  let product =
+                    Double(x[(b * s.channels + c) * plane + e]) * Double(w[(o * s.channels + c) * 9 + u * 3 + t])
+                  sum += product
+                  squares += product * product
+                }
+              }
+            }
+            let error = abs(Double(y[at]) - Self.activated(activation, sum))
+            let bound = productBound(s.channels + 8, magnitude)
+            worst = error <= bound ? max(worst, error / bound) : .infinity
+            squaredErrors += error * error
+            squaredSums += squares
+            at += 1
+          }
+        }
+      }
+    }
+    let spread = (squaredErrors / max(squaredSums, 1e-30)).squareRoot()
+    #expect(worst <= 1, "isa \(isa) \(s) activation \(activation) residual \(kind)")
+    #expect(spread <= 1e-6, "isa \(isa) \(s): \(spread)")
+    #expect(y.intact && packed.intact && scratch.intact)
+  }
+
+  @Test(arguments: instructionSets)
+  func convolutionByTiles(isa: Int32) {
+    let pool = mk_pool_create(3)
+    defer { mk_pool_destroy(pool) }
+    Self.with(isa) {
+      for round in 0..<14 {
+        var randoms = Randoms(UInt64(round) + 77)
+        let shape = Self.shape(
+          batch: randoms.int(1...2), randoms.int(32...50), randoms.int(1...21), randoms.int(1...21),
+          to: randoms.int(32...50), kernel: (3, 3),
+          pads: (randoms.int(0...3), randoms.int(0...3), randoms.int(0...3), randoms.int(0...3)))
+        guard let shape else { continue }
+        checkTiled(
+          isa, shape, activation: round % 2 == 0 ? MK_ACT_RELU : Self.activations[round % 7], withBias: round % 3 != 0,
+          residual: round % 3, pool: round % 4 < 2 ? pool : nil, seed: UInt64(round))
+      }
+      // Tiles of a row in several tasks; more channels than a task's cache takes at its largest.
+      if let wide = Self.shape(33, 5, 301, to: 32, kernel: (3, 3), pads: (1, 1, 1, 1)) {
+        checkTiled(isa, wide, activation: MK_ACT_RELU, withBias: true, residual: 0, pool: pool, seed: 20)
+      }
+      if let deep = Self.shape(300, 9, 15, to: 37, kernel: (3, 3), pads: (1, 1, 1, 1)) {
+        checkTiled(isa, deep, activation: MK_ACT_NONE, withBias: true, residual: 1, pool: pool, seed: 21)
+      }
+    }
+  }
+
   @Test func pooling() {
     for round in 0..<80 {
       var randoms = Randoms(UInt64(round))

@@ -78,7 +78,10 @@ extension Operator {
 
   /// What the packed weights depend on: image sizes do not count, so plans of all shapes share them.
   private static func layoutKey(_ s: mk_conv_shape) -> String {
-    [s.channels, s.out_channels, s.groups, s.kernel_h, s.kernel_w].map { String($0) }.joined(separator: ".")
+    [
+      s.channels, s.out_channels, s.groups, s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w,
+    ]
+    .map { String($0) }.joined(separator: ".")
   }
 
   private static func convolutionShape(
