@@ -91,6 +91,8 @@ typedef struct {
   // Winograd's transforms of tiles of 2 x 2 outputs. Whole vectors are read and written: room behind the last tile.
   // out[p * stride + tile], 16 positions p, of four rows of x, `row` apart; tile j starts at column 2 j.
   void (*winograd_input)(mk_int tiles, const float *x, mk_int row, float *out, mk_int stride);
+  // The weights g[9][n] of n pairs of channels, n a multiple of 16, to u[16][n].
+  void (*winograd_weights)(mk_int n, const float *g, float *u);
   // Two rows of 2 * tiles pixels of m[p * stride + tile].
   void (*winograd_output)(
     mk_int tiles, const float *m, mk_int stride, float bias, int32_t relu, float *top, float *bottom);

@@ -1,15 +1,43 @@
 // Moving data: strided copies, transposition, row gathers.
 #include "kernels.h"
 
+typedef struct {
+  const char *tables;
+  mk_int table_rows, row_bytes;
+  const int64_t *indices;
+  mk_int count, parts;
+  char *y;
+} mk_gather_call;
+
+static void mk_gather_part(void *context, mk_int task, int32_t worker) {
+  const mk_gather_call *c = context;
+  mk_int table = task / c->parts, part = task % c->parts;
+  const char *from = c->tables + table * c->table_rows * c->row_bytes;
+  char *to = c->y + table * c->count * c->row_bytes;
+  mk_int end = mk_part(c->count, c->parts, part + 1);
+  (void)worker;
+  for (mk_int i = mk_part(c->count, c->parts, part); i < end; i++) {
+    mk_int row = (mk_int)(c->indices[i] < 0 ? c->indices[i] + c->table_rows : c->indices[i]);
+    if (c->row_bytes == 4) {
+      memcpy(to + i * 4, from + row * 4, 4);
+    } else {
+      memcpy(to + i * c->row_bytes, from + row * c->row_bytes, (size_t)c->row_bytes);
+    }
+  }
+}
+
 mk_int mk_gather_rows(
-  const void *table, mk_int table_rows, mk_int row_bytes, const int64_t *indices, mk_int count, void *y) {
+  mk_pool *pool, mk_int count_of_tables, const void *tables, mk_int table_rows, mk_int row_bytes,
+  const int64_t *indices, mk_int count, void *y) {
   for (mk_int i = 0; i < count; i++) {
     if (indices[i] < -table_rows || indices[i] >= table_rows) return i + 1;
   }
-  for (mk_int i = 0; i < count; i++) {
-    mk_int row = (mk_int)(indices[i] < 0 ? indices[i] + table_rows : indices[i]);
-    memcpy((char *)y + i * row_bytes, (const char *)table + row * row_bytes, (size_t)row_bytes);
-  }
+  mk_int least = mk_max(MK_PARALLEL_ELEMENTS * 4 / mk_max(row_bytes, 1), 1);
+  mk_gather_call call = {
+    tables, table_rows, row_bytes, indices, count, mk_max(mk_min(count / least, mk_pool_threads(pool)), 1), y};
+  mk_parallel(
+    mk_pool_for(pool, count_of_tables * count * row_bytes, MK_PARALLEL_ELEMENTS * 4), count_of_tables * call.parts,
+    mk_gather_part, &call);
   return 0;
 }
 

@@ -61,6 +61,7 @@ const mk_kernels MK_TABLE = {
   .binary = mk_binary_rows,
   .every_second = mk_every_second,
   .depthwise = mk_depthwise_row,
+  .winograd_weights = mk_winograd_weight_vectors,
   .winograd_input = mk_winograd_input_tiles,
   .winograd_output = mk_winograd_output_tiles,
   .f16_to_f32 = mk_f16_to_f32_rows,

@@ -4,7 +4,8 @@
 // A task is some panels of 16 output tiles of 2 x 2. Their inputs are transformed once for all output channels, in scratch:
 // v[position][panel][channel][16]. Then, 12 output channels at a time, 16 products m = u v and the transform back.
 //
-// Packed weights u: for each of the 16 positions what a 1 x 1 convolution has, [blocks][channels / 16][out channels][16].
+// Packed weights, per block of at most 12 output channels: [9][channels / 16][out channels][16]. Each task transforms a
+// block to the left operands of its 16 products as it comes to it: a twelfth of the time, for 7 / 9 less memory.
 #include "winograd.h"
 
 enum {
@@ -22,12 +23,10 @@ int32_t mk_is_winograd(const mk_conv_shape *s) {
     s->dilation_w == 1 && s->groups == 1 && s->channels >= MK_LEAST_CHANNELS && s->out_channels >= MK_LEAST_CHANNELS;
 }
 
-static mk_int mk_position_floats(const mk_conv_shape *s) {
-  return s->out_channels * mk_round_up(s->channels, MK_CHUNK);
-}
+enum { MK_TAPS = 9 };
 
 size_t mk_winograd_packed_bytes(const mk_conv_shape *s) {
-  return (size_t)MK_POSITIONS * (size_t)mk_position_floats(s) * sizeof(float);
+  return (size_t)MK_TAPS * (size_t)(s->out_channels * mk_round_up(s->channels, MK_CHUNK)) * sizeof(float);
 }
 
 typedef struct {
@@ -37,39 +36,18 @@ typedef struct {
   mk_int blocks;
 } mk_winograd_pack_call;
 
-// u = G g G^T, in double: g[9] of one pair of channels to u[16].
-static void mk_winograd_weights(const float *g, float u[MK_POSITIONS]) {
-  double rows[4][3];
-  for (int t = 0; t < 3; t++) {
-    double a = mk_load1(g + t), b = mk_load1(g + 3 + t), c = mk_load1(g + 6 + t);
-    rows[0][t] = a;
-    rows[1][t] = (a + b + c) / 2;
-    rows[2][t] = (a - b + c) / 2;
-    rows[3][t] = c;
-  }
-  for (int r = 0; r < 4; r++) {
-    double a = rows[r][0], b = rows[r][1], c = rows[r][2];
-    u[4 * r] = (float)a;
-    u[4 * r + 1] = (float)((a + b + c) / 2);
-    u[4 * r + 2] = (float)((a - b + c) / 2);
-    u[4 * r + 3] = (float)c;
-  }
-}
-
 static void mk_pack_winograd_block(void *context, mk_int block, int32_t worker) {
   const mk_winograd_pack_call *call = context;
   const mk_conv_shape *s = call->s;
-  mk_int chunks = mk_ceil_div(s->channels, MK_CHUNK), all = mk_position_floats(s);
-  mk_int first = mk_part(s->out_channels, call->blocks, block);
+  mk_int depth = mk_round_up(s->channels, MK_CHUNK), first = mk_part(s->out_channels, call->blocks, block);
   mk_int height = mk_part(s->out_channels, call->blocks, block + 1) - first;
-  float *base = call->packed + first * chunks * MK_CHUNK;
+  float *base = call->packed + MK_TAPS * first * depth;
   (void)worker;
   for (mk_int r = 0; r < height; r++) {
-    for (mk_int c = 0; c < chunks * MK_CHUNK; c++) {
-      float u[MK_POSITIONS] = {0};
-      if (c < s->channels) mk_winograd_weights(call->weights + ((first + r) * s->channels + c) * 9, u);
+    const float *row = call->weights + (first + r) * s->channels * MK_TAPS;
+    for (mk_int c = 0; c < depth; c++) {
       float *to = base + (c / MK_CHUNK * height + r) * MK_CHUNK + c % MK_CHUNK;
-      for (int p = 0; p < MK_POSITIONS; p++) to[p * all] = u[p];
+      for (int t = 0; t < MK_TAPS; t++) to[t * height * depth] = c < s->channels ? mk_load1(row + c * MK_TAPS + t) : 0;
     }
   }
 }
@@ -108,7 +86,8 @@ static void mk_plan_winograd(mk_winograd_call *c, const mk_pool *pool, const mk_
 }
 
 static mk_int mk_winograd_worker_floats(const mk_winograd_call *c) {
-  return MK_POSITIONS * (c->lanes * (c->s->channels + MK_BLOCK_ROWS) + MK_LANES) + 4 * MK_ROW + 4 * MK_LANES;
+  mk_int weights = MK_BLOCK_ROWS * mk_round_up(c->s->channels, MK_CHUNK);
+  return MK_POSITIONS * (weights + c->lanes * (c->s->channels + MK_BLOCK_ROWS) + MK_LANES) + 4 * MK_ROW + 4 * MK_LANES;
 }
 
 size_t mk_winograd_scratch(const mk_pool *pool, const mk_conv_shape *s) {
@@ -189,8 +168,9 @@ static void mk_winograd_task(void *context, mk_int task, int32_t worker) {
   mk_int image = task / c->block_parts / c->parts;
   mk_int panel0 = mk_part(c->panels, c->parts, part), panels = mk_part(c->panels, c->parts, part + 1) - panel0;
   mk_int first = panel0 * MK_PANEL, tiles = mk_min(panels * MK_PANEL, c->tiles - first);
-  mk_int chunks = mk_ceil_div(s->channels, MK_CHUNK), lanes = panels * MK_PANEL, block_floats = MK_BLOCK_ROWS * lanes;
-  float *v = c->scratch + worker * mk_winograd_worker_floats(c), *m = v + MK_POSITIONS * c->lanes * s->channels;
+  mk_int depth = mk_round_up(s->channels, MK_CHUNK), lanes = panels * MK_PANEL, block_floats = MK_BLOCK_ROWS * lanes;
+  float *u = c->scratch + worker * mk_winograd_worker_floats(c), *v = u + MK_POSITIONS * MK_BLOCK_ROWS * depth;
+  float *m = v + MK_POSITIONS * c->lanes * s->channels;
   float *spare = m + MK_POSITIONS * MK_BLOCK_ROWS * c->lanes;
   float *top = spare + MK_POSITIONS * MK_LANES + 4 * MK_ROW, *bottom = top + 2 * MK_LANES;
   mk_transform_inputs(c, image, first, tiles, panels, v, spare);
@@ -198,11 +178,12 @@ static void mk_winograd_task(void *context, mk_int task, int32_t worker) {
   for (mk_int b = mk_part(c->blocks, c->block_parts, block_part); b < block1; b++) {
     mk_int channel = mk_part(s->out_channels, c->blocks, b);
     mk_int height = mk_part(s->out_channels, c->blocks, b + 1) - channel;
+    kernels->winograd_weights(height * depth, c->packed + MK_TAPS * channel * depth, u);
     for (int p = 0; p < MK_POSITIONS; p++) {
       for (mk_int panel = 0; panel < panels;) {
         mk_int together = mk_min(kernels->panels, panels - panel);
         mk_tile t = {
-          .a = c->packed + p * mk_position_floats(s) + channel * chunks * MK_CHUNK,
+          .a = u + p * height * depth,
           .chunk_stride = height * MK_CHUNK,
           .b = v + (p * panels + panel) * s->channels * MK_PANEL,
           .b_stride = MK_PANEL,

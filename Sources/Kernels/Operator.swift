@@ -12,6 +12,8 @@ public struct Operator: Sendable {
   public let versions: ClosedRange<Int>
   /// True when output 0 is input 0 under another shape: the planner then shares the memory and runs nothing.
   public let isView: Bool
+  /// True when output 0 may lie where an input of its type and shape lies.
+  public let mayOverwrite: Bool
   public let infer: @Sendable (Inference) throws(MueError) -> [TensorInfo]
   public let prepare: @Sendable (Call) throws(MueError) -> Step
   /// Multiply-adds of one call; 0 for everything that is not a product.
@@ -22,6 +24,7 @@ public struct Operator: Sendable {
 
   public init(
     _ name: String, domain: String = "", versions: ClosedRange<Int> = 1...28, isView: Bool = false,
+    mayOverwrite: Bool = false,
     infer: @escaping @Sendable (Inference) throws(MueError) -> [TensorInfo],
     multiplyAdds: @escaping @Sendable ([TensorInfo?], [TensorInfo], Attributes) -> Int = { _, _, _ in 0 },
     pack: (@Sendable (Inference, ComputeContext) throws(MueError) -> Void)? = nil,
@@ -31,6 +34,7 @@ public struct Operator: Sendable {
     self.domain = domain
     self.versions = versions
     self.isView = isView
+    self.mayOverwrite = mayOverwrite
     self.infer = { node throws(MueError) in
       do throws(MueError) {
         for case let input? in node.inputs { _ = try Shape.elementCount(input.shape) }

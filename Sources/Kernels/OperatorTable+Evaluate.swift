@@ -4,9 +4,11 @@ extension OperatorTable {
   /// Runs one operator on tensors: what constant folding and tests need.
   ///
   /// Nothing that is packed for the call outlives it.
+  ///
+  /// - Parameter spare: the memory of an input of as many bytes as output 0, which may be overwritten.
   public static func evaluate(
     _ op: Operator, inputs: [Tensor?], attributes: Attributes = .init(), opset: Int, outputCount: Int = 1,
-    context: ComputeContext
+    context: ComputeContext, spare: Buffer? = nil
   ) throws(MueError) -> [Tensor] {
     let infos = inputs.map { $0.map { TensorInfo($0) } }
     let inferred = try op.infer(
@@ -15,7 +17,13 @@ extension OperatorTable {
       return [try source.reshaped(target.shape)]
     }
     var outputs: [Tensor] = []
-    for info in inferred { outputs.append(try Tensor(info.type, info.shape)) }
+    for (index, info) in inferred.enumerated() {
+      if index == 0, op.mayOverwrite, let spare, try spare.byteCount == Shape.byteCount(info.shape, info.type) {
+        outputs.append(try Tensor(info.type, info.shape, buffer: spare))
+      } else {
+        outputs.append(try Tensor(info.type, info.shape))
+      }
+    }
     let weights = PackedWeights()
     let step = try op.prepare(
       Call(

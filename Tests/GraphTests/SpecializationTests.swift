@@ -120,4 +120,27 @@ import Testing
     #expect(wide.graph.operatorNames == ["Gather", "Add"])
     #expect(try wide.graph.run([elements], context: context) == before)
   }
+
+  /// (table + 1) + 1 takes the memory of the first sum for the second, and never a table's, a view's or an output's.
+  @Test func sumsTakeTheMemoryOfWhatDies() throws {
+    let context = try ComputeContext(threads: 1)
+    var b = GraphBuilder(opset: 17)
+    let count = 1 << 18
+    let table = try b.constant([1, count])
+    let one = try b.scalar(1)
+    let view = b.node("Flatten", [table])
+    let first = b.node("Add", [view, one])
+    let second = b.node("Add", [one, first])
+    let third = b.node("Add", [second, one])
+    let fourth = b.node("Add", [second, third])
+    b.output(second)
+    b.output(fourth)
+    let values = try #require(try b.graph.values[table].constant?.elements(as: Float.self))
+    let infos = try Specialization(
+      b.graph, nodes: Array(b.graph.nodes.indices), feeds: [:], outputs: [second, fourth], context: context
+    ).infos
+    #expect(try infos[second]?.constant?.elements(as: Float.self) == values.map { $0 + 1 + 1 })
+    #expect(try infos[fourth]?.constant?.elements(as: Float.self) == values.map { ($0 + 1 + 1) + ($0 + 1 + 1 + 1) })
+    #expect(try b.graph.values[table].constant?.elements(as: Float.self) == values)
+  }
 }

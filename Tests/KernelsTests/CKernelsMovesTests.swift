@@ -82,13 +82,31 @@ extension CKernels {
   @Test func gather() {
     let table: [UInt8] = (0..<35).map { UInt8($0) }
     var y = [UInt8](repeating: 99, count: 22)
-    #expect(mk_gather_rows(table, 5, 7, [4, -5, 2], 3, &y) == 0)
+    #expect(mk_gather_rows(nil, 1, table, 5, 7, [4, -5, 2], 3, &y) == 0)
     #expect(y == Array(28..<35) + Array(0..<7) + Array(14..<21) + [99])
     var untouched = [UInt8](repeating: 99, count: 22)
-    #expect(mk_gather_rows(table, 5, 7, [4, 5, 2], 3, &untouched) == 2)
-    #expect(mk_gather_rows(table, 5, 7, [4, 0, -6], 3, &untouched) == 3)
-    #expect(mk_gather_rows(table, 5, 7, [.min, 0, 0], 3, &untouched) == 1)
+    #expect(mk_gather_rows(nil, 1, table, 5, 7, [4, 5, 2], 3, &untouched) == 2)
+    #expect(mk_gather_rows(nil, 1, table, 5, 7, [4, 0, -6], 3, &untouched) == 3)
+    #expect(mk_gather_rows(nil, 1, table, 5, 7, [.min, 0, 0], 3, &untouched) == 1)
     #expect(untouched.allSatisfy { $0 == 99 })
+  }
+
+  /// Many numbers of several tables, shared out among threads.
+  @Test func gatherFromTables() {
+    let pool = mk_pool_create(3)
+    defer { mk_pool_destroy(pool) }
+    var randoms = Randoms(5)
+    for width in [1, 3] {
+      let table = (0..<3 * 50 * width).map { _ in Float(randoms.int(-1000...1000)) }
+      let indices = (0..<70001).map { _ in Int64(randoms.int(-50...49)) }
+      var y = [Float](repeating: .nan, count: 3 * indices.count * width)
+      #expect(mk_gather_rows(pool, 3, table, 50, 4 * width, indices, indices.count, &y) == 0)
+      let wrong = y.indices.filter { i in
+        let (t, row, column) = (i / width / indices.count, Int(indices[i / width % indices.count]), i % width)
+        return y[i] != table[(t * 50 + (row + 50) % 50) * width + column]
+      }
+      #expect(wrong.isEmpty)
+    }
   }
 
   /// All 65536 halves and bfloats to float, and floats around every rounding boundary back.

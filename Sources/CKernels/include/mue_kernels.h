@@ -191,10 +191,11 @@ void mk_average_pool(mk_pool *pool, const mk_conv_shape *shape, int32_t count_pa
 
 /* ---- Moving data --------------------------------------------------------------------------------------------- */
 
-/* y[i, :] = table[indices[i], :], rows of row_bytes. Returns 0, or 1 + the first i whose index is out of
+/* y[t, i, :] = tables[t, indices[i], :], rows of row_bytes. Returns 0, or 1 + the first i whose index is out of
  * -table_rows..<table_rows (nothing is written then). Negative indices count from the end. */
 mk_int mk_gather_rows(
-  const void *table, mk_int table_rows, mk_int row_bytes, const int64_t *indices, mk_int count, void *y);
+  mk_pool *pool, mk_int count_of_tables, const void *tables, mk_int table_rows, mk_int row_bytes,
+  const int64_t *indices, mk_int count, void *y);
 /* Elements of element_size (1, 2, 4, 8) bytes; strides in elements, 0 in src broadcasts; rank <= 8. */
 void mk_copy_strided(
   mk_pool *pool, mk_int element_size, int32_t rank, const mk_int *shape, const void *src, const mk_int *src_strides,

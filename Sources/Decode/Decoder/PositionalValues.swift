@@ -24,7 +24,7 @@ struct PositionalValues {
     let graph = unified.graph
     let feeds = unified.inputFeeds(shape, positions: positions).mapValues(\.info)
     let infos = try Specialization(
-      graph, nodes: graph.slice(to: wanted.sorted(), from: Set(feeds.keys)), feeds: feeds, outputs: wanted,
+      graph, nodes: graph.depthFirstSlice(to: wanted.sorted(), from: Set(feeds.keys)), feeds: feeds, outputs: wanted,
       context: context
     ).infos
     var tensors: [ValueID: Tensor] = [:]

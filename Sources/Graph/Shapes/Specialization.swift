@@ -44,7 +44,10 @@ public struct Specialization {
     for index in indices {
       let node = graph.nodes[index]
       do {
-        try infer(node, graph: graph, context: context)
+        let dying = node.inputs.compactMap { $0 }.filter {
+          pendingUses[$0] == 1 && feeds[$0] == nil && !outputs.contains($0)
+        }
+        try infer(node, dying: dying, graph: graph, context: context)
       } catch {
         throw error.located(graph.location(of: node))
       }
@@ -74,7 +77,10 @@ public struct Specialization {
   /// Elements of values that no output needs are computed up to this many: shapes are short.
   private static let shapeElementLimit = 1 << 12
 
-  private mutating func infer(_ node: Graph.Node, graph: Graph, context: ComputeContext) throws(MueError) {
+  /// - Parameter dying: the inputs that nothing else reads.
+  private mutating func infer(
+    _ node: Graph.Node, dying: [ValueID], graph: Graph, context: ComputeContext
+  ) throws(MueError) {
     guard let kernel = graph.kernel(of: node) else {
       throw MueError(.unsupported, "operator \(node.operatorName) is not supported at opset \(graph.opset)")
     }
@@ -103,9 +109,12 @@ public struct Specialization {
           inputs: inputs, attributes: node.attributes, opset: graph.opset, outputCount: node.outputs.count))
     }
     if isSizeOnly, isWanted || results.allSatisfy({ $0.shape.reduce(1, &*) <= Self.shapeElementLimit }) {
+      var constants = inputs.map { $0?.constant }
+      inputs = []
+      let spare = kernel.mayOverwrite ? try spareBuffer(node, dying, &constants) : nil
       results = try OperatorTable.evaluate(
-        kernel, inputs: inputs.map { $0?.constant }, attributes: node.attributes, opset: graph.opset,
-        outputCount: node.outputs.count, context: context
+        kernel, inputs: constants, attributes: node.attributes, opset: graph.opset, outputCount: node.outputs.count,
+        context: context, spare: spare
       ).map { TensorInfo($0) }
     }
     guard results.count >= node.outputs.count else {
@@ -114,6 +123,37 @@ public struct Specialization {
     for (output, info) in zip(node.outputs, results) {
       if let output { infos[output] = info }
     }
+  }
+
+  /// Memory is worth taking over from this many bytes.
+  private static let spareByteLimit = 1 << 20
+
+  /// The memory of a large input that dies with the node and that nobody else holds: the result may take it.
+  ///
+  /// - Parameter constants: the node's inputs.
+  private mutating func spareBuffer(
+    _ node: Graph.Node, _ dying: [ValueID], _ constants: inout [Tensor?]
+  ) throws(MueError) -> Buffer? {
+    for (position, input) in node.inputs.enumerated() {
+      guard let input, dying.contains(input), let shape = infos[input]?.shape, let type = infos[input]?.type,
+        try Shape.byteCount(shape, type) >= Self.spareByteLimit, var buffer = takeBuffer(input)
+      else { continue }
+      constants[position] = nil
+      // Views, initializers and results kept elsewhere hold it too.
+      let isSpare = isKnownUniquelyReferenced(&buffer)
+      let tensor = try Tensor(type, shape, buffer: buffer)
+      infos[input]?.constant = tensor
+      constants[position] = tensor
+      if isSpare { return buffer }
+    }
+    return nil
+  }
+
+  /// The memory of a constant that fills it, which the constant then no longer holds.
+  private mutating func takeBuffer(_ value: ValueID) -> Buffer? {
+    guard let tensor = infos[value]?.constant, tensor.byteCount == tensor.buffer.byteCount else { return nil }
+    infos[value]?.constant = nil
+    return tensor.buffer
   }
 
   /// The result of `Shape` or `Size`.

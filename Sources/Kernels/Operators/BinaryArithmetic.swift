@@ -114,7 +114,7 @@ extension Operator {
 
   private static func binary(_ name: String, _ function: BinaryArithmetic) -> Operator {
     Operator(
-      name, versions: 7...28,
+      name, versions: 7...28, mayOverwrite: true,
       infer: { node throws(MueError) in
         _ = try node.input(1)
         return try node.broadcastAll()

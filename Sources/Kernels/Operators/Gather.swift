@@ -24,10 +24,12 @@ extension Operator {
       let outer = data.shape[..<axis].reduce(1, &*)
       let extent = data.shape[axis]
       let rowBytes = data.shape[(axis + 1)...].reduce(data.type.byteWidth, &*)
-      if outer == 1, try call.input(1).type == .int64, rowBytes > 0 {
+      if try call.input(1).type == .int64, rowBytes > 0 {
         let pointer = try call.input(1).pointer.assumingMemoryBound(to: Int64.self)
+        let pool = call.context.pool
         return { () throws(MueError) in
-          let bad = mk_gather_rows(data.pointer, extent, rowBytes, pointer, indices.count, output.pointer)
+          let bad = mk_gather_rows(
+            pool, outer, data.pointer, extent, rowBytes, pointer, indices.count, output.pointer)
           if bad > 0 { throw IndexReader.outside(indices.value(bad - 1), extent) }
         }
       }

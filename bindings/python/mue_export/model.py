@@ -45,6 +45,11 @@ def table(rows: int, columns: int) -> nn.Embedding:
     return nn.Embedding.from_pretrained(torch.zeros(rows, columns))
 
 
+def gathered(rows: Tensor, index: Tensor) -> Tensor:
+    """[heads, ...] of a table [rows, heads]: heads first at once, since a bias is too large to be moved about."""
+    return rows.t()[:, index]
+
+
 class PositionBiases(nn.Module):
     """What encoder and decoder have in common: token positions, their distances, and products of positions."""
 
@@ -71,11 +76,15 @@ class PositionBiases(nn.Module):
         k = k_linear(keys).view(-1, heads, width)
         return (q.transpose(0, 1) @ k.permute(1, 2, 0))[None]
 
+    def distance_buckets(self, length: int) -> Tensor:
+        """[length, length]: rows of the tables of token distances."""
+        index = self.position_index[:length]
+        return self.token_bucket[index[:, None] - index[None, :] + (self.sizes.longest - 1)]
+
     def distance_biases(self, length: int) -> list[Tensor]:
         """[1, heads, length, length] for each layer."""
-        index = self.position_index[:length]
-        bucket = self.token_bucket[index[:, None] - index[None, :] + (self.sizes.longest - 1)]
-        return [t.weight[bucket].permute(2, 0, 1)[None] for t in self.token_rel_pos_table_list]
+        buckets = self.distance_buckets(length)
+        return [gathered(t.weight, buckets)[None] for t in self.token_rel_pos_table_list]
 
 
 class Encoder(PositionBiases):
@@ -106,11 +115,26 @@ class Encoder(PositionBiases):
         """[image tokens, d]"""
         return self.image_pos_ln(self.embed_image_positions.weight[self.image_position])
 
+    def image_distances(self) -> Tensor:
+        """[image tokens, image tokens]: rows of the tables of image distances."""
+        bucket, coordinate = self.sizes.image_bucket, self.image_coordinate
+        return coordinate[:, None] - coordinate[None, :] + (bucket - 1) * 2 * bucket
+
     def image_distance_biases(self) -> list[Tensor]:
         """[1, heads, image tokens, image tokens] for each layer."""
-        bucket, coordinate = self.sizes.image_bucket, self.image_coordinate
-        index = coordinate[:, None] - coordinate[None, :] + (bucket - 1) * 2 * bucket
-        return [t.weight[index].permute(2, 0, 1)[None] for t in self.image_rel_pos_table_list]
+        index = self.image_distances()
+        return [gathered(t.weight, index)[None] for t in self.image_rel_pos_table_list]
+
+    def joint_distance_biases(self, length: int) -> list[Tensor]:
+        """[1, heads, image and text tokens, image and text tokens] for each layer: nothing across modalities."""
+        image, text = self.image_distances(), self.distance_buckets(length)
+        first, none = self.image_rel_pos_table_list[0].num_embeddings, self.token_rel_pos_table_list[0].num_embeddings
+        none += first  # a row of zeros behind both tables
+        right = torch.full((self.image_tokens, length), none)
+        index = torch.cat([torch.cat([image, right], 1), torch.cat([right.t(), text + first], 1)], 0)
+        zeros = torch.zeros(1, self.sizes.heads)
+        return [gathered(torch.cat([i.weight, t.weight, zeros], 0), index)[None]
+                for i, t in zip(self.image_rel_pos_table_list, self.token_rel_pos_table_list)]
 
     def absolute_bias(self, positions: Tensor) -> Tensor:
         return self.product(self.pos_q_linear, self.pos_k_linear, positions, positions)
@@ -181,10 +205,7 @@ class OFAModel(nn.Module):
         x = torch.cat([encoder.embed_image(pixel_values), encoder.embed_text(input_ids)], 1)
         positions = torch.cat([encoder.image_positions(), encoder.token_positions(length)], 0)
         absolute, mask = encoder.absolute_bias(positions), self.memory_mask(input_ids)
-        right = torch.zeros(1, self.sizes.heads, encoder.image_tokens, length)
-        below = right.transpose(2, 3)
-        for layer, image, text in zip(encoder.layers, encoder.image_distance_biases(), encoder.distance_biases(length)):
-            distances = torch.cat([torch.cat([image, right], 3), torch.cat([below, text], 3)], 2)
+        for layer, distances in zip(encoder.layers, encoder.joint_distance_biases(length)):
             x = layer(x, (absolute + distances, mask))
         return x
 
