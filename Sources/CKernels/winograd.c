@@ -9,6 +9,7 @@
 #include "winograd.h"
 
 enum {
+  MK_TAPS = 9,
   MK_POSITIONS = 16,
   MK_MAX_TILE_PANELS = 4,
   MK_TILE_FLOATS = 128 * 1024, // transformed inputs of one task: they stay in the second cache
@@ -22,8 +23,6 @@ int32_t mk_is_winograd(const mk_conv_shape *s) {
   return s->kernel_h == 3 && s->kernel_w == 3 && s->stride_h == 1 && s->stride_w == 1 && s->dilation_h == 1 &&
     s->dilation_w == 1 && s->groups == 1 && s->channels >= MK_LEAST_CHANNELS && s->out_channels >= MK_LEAST_CHANNELS;
 }
-
-enum { MK_TAPS = 9 };
 
 size_t mk_winograd_packed_bytes(const mk_conv_shape *s) {
   return (size_t)MK_TAPS * (size_t)(s->out_channels * mk_round_up(s->channels, MK_CHUNK)) * sizeof(float);
