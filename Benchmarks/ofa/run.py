@@ -323,7 +323,7 @@ def main() -> None:
             prepare(size, args.encoder, args.work)
         return
     os.environ.setdefault("MUE_LIBRARY", str(ROOT / "build/lib/libmue.so"))
-    report = {"date": str(datetime.date.today()), "command": " ".join(["Benchmarks/ofa/run.py", *sys.argv[1:]]),
+    report = {"date": str(datetime.date.today()), "command": f"Benchmarks/ofa/run.py --sizes {' '.join(args.sizes)} --encoder {args.encoder} --rounds {args.rounds}",
               "machine": machine(), "threads": args.threads, "encoder": args.encoder, "rounds": args.rounds,
               "sizes": [measure(size, args) for size in args.sizes]}
     args.out.mkdir(parents=True, exist_ok=True)

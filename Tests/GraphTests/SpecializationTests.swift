@@ -142,5 +142,12 @@ import Testing
     #expect(try infos[second]?.constant?.elements(as: Float.self) == values.map { $0 + 1 + 1 })
     #expect(try infos[fourth]?.constant?.elements(as: Float.self) == values.map { ($0 + 1 + 1) + ($0 + 1 + 1 + 1) })
     #expect(try b.graph.values[table].constant?.elements(as: Float.self) == values)
+
+    let add = try #require(b.graph.kernel(of: b.graph.nodes[1]))
+    let x = try Tensor(.float32, [1, count], values)
+    let sum = try OperatorTable.evaluate(
+      add, inputs: [x, b.graph.values[one].constant], opset: 17, context: context, spare: x.buffer)
+    #expect(sum[0].buffer === x.buffer)
+    #expect(try sum[0].elements(as: Float.self) == values.map { $0 + 1 })
   }
 }

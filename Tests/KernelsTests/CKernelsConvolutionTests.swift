@@ -2,6 +2,44 @@ import CKernels
 import Foundation
 import Testing
 
+/// One convolution of random numbers.
+private struct ConvolutionRun {
+  let x: Floats
+  let w: Floats
+  let y: Floats
+  private let bias: Floats?
+  private let residual: Floats?
+  private let packed: Bytes
+  private let scratch: Bytes
+
+  /// - Parameter residual: 0 for none, 1 for one of its own, 2 for what is in the output.
+  init(
+    _ shape: mk_conv_shape, activation: mk_activation, withBias: Bool, residual kind: Int, pool: OpaquePointer?,
+    seed: UInt64
+  ) {
+    var s = shape
+    var randoms = Randoms(seed)
+    x = randoms.floats(s.batch * s.channels * s.height * s.width)
+    w = randoms.floats(s.out_channels * (s.channels / s.groups) * s.kernel_h * s.kernel_w)
+    bias = withBias ? randoms.floats(s.out_channels) : nil
+    let count = s.batch * s.out_channels * s.out_height * s.out_width
+    y = randoms.floats(count)
+    residual = kind == 1 ? randoms.floats(count) : kind == 2 ? y.copy() : nil
+    packed = Bytes(mk_conv_packed_bytes(&s))
+    mk_conv_pack(pool, &s, w.p, packed.base)
+    scratch = Bytes(mk_conv_scratch(pool, &s))
+    mk_conv(
+      pool, &s, x.p, packed.base, bias?.p, activation,
+      kind == 2 ? UnsafePointer(y.p) : residual.map { UnsafePointer($0.p) },
+      y.p, scratch.base)
+  }
+
+  /// Bias and residual of an output.
+  func start(_ at: Int, channel: Int) -> Double { Double(bias?[channel] ?? 0) + Double(residual?[at] ?? 0) }
+
+  var isIntact: Bool { y.intact && packed.intact && scratch.intact }
+}
+
 extension CKernels {
   private static func shape(
     batch: Int = 1, _ channels: Int, _ height: Int, _ width: Int, to out: Int, kernel: (Int, Int),
@@ -28,30 +66,20 @@ extension CKernels {
     _ isa: Int32, _ shape: mk_conv_shape, activation: mk_activation, withBias: Bool, residual kind: Int,
     pool: OpaquePointer?, seed: UInt64
   ) {
-    var s = shape
-    var randoms = Randoms(seed)
+    let s = shape
     let inGroup = s.channels / s.groups
     let outGroup = s.out_channels / s.groups
     let plane = s.height * s.width
     let kernel = s.kernel_h * s.kernel_w
-    let x = randoms.floats(s.batch * s.channels * plane)
-    let w = randoms.floats(s.out_channels * inGroup * kernel)
-    let bias = withBias ? randoms.floats(s.out_channels) : nil
-    let count = s.batch * s.out_channels * s.out_height * s.out_width
-    let y = randoms.floats(count)
-    let before = y.copy()
-    let residual = kind == 1 ? randoms.floats(count) : kind == 2 ? y : nil
-    let packed = Bytes(mk_conv_packed_bytes(&s))
-    mk_conv_pack(nil, &s, w.p, packed.base)
-    let scratch = Bytes(mk_conv_scratch(pool, &s))
-    mk_conv(pool, &s, x.p, packed.base, bias?.p, activation, residual?.p, y.p, scratch.base)
+    let run = ConvolutionRun(s, activation: activation, withBias: withBias, residual: kind, pool: pool, seed: seed)
+    let (x, w, y) = (run.x, run.w, run.y)
     var worst = 0.0
     var at = 0
     for b in 0..<s.batch {
       for o in 0..<s.out_channels {
         for i in 0..<s.out_height {
           for j in 0..<s.out_width {
-            var sum = Double(bias?[o] ?? 0) + Double(kind == 1 ? residual?[at] ?? 0 : kind == 2 ? before[at] : 0)
+            var sum = run.start(at, channel: o)
             var magnitude = abs(sum) + 2
             for u in 0..<s.kernel_h {
               for t in 0..<s.kernel_w {
@@ -74,7 +102,7 @@ extension CKernels {
       }
     }
     #expect(worst <= 1, "isa \(isa) \(s) activation \(activation) residual \(kind)")
-    #expect(y.intact && packed.intact && scratch.intact)
+    #expect(run.isIntact)
   }
 
   @Test(arguments: instructionSets)
@@ -125,20 +153,10 @@ extension CKernels {
     _ isa: Int32, _ shape: mk_conv_shape, activation: mk_activation, withBias: Bool, residual kind: Int,
     pool: OpaquePointer?, seed: UInt64
   ) {
-    var s = shape
-    var randoms = Randoms(seed)
+    let s = shape
     let plane = s.height * s.width
-    let x = randoms.floats(s.batch * s.channels * plane)
-    let w = randoms.floats(s.out_channels * s.channels * 9)
-    let bias = withBias ? randoms.floats(s.out_channels) : nil
-    let count = s.batch * s.out_channels * s.out_height * s.out_width
-    let y = randoms.floats(count)
-    let before = y.copy()
-    let residual = kind == 1 ? randoms.floats(count) : kind == 2 ? y : nil
-    let packed = Bytes(mk_conv_packed_bytes(&s))
-    mk_conv_pack(pool, &s, w.p, packed.base)
-    let scratch = Bytes(mk_conv_scratch(pool, &s))
-    mk_conv(pool, &s, x.p, packed.base, bias?.p, activation, residual?.p, y.p, scratch.base)
+    let run = ConvolutionRun(s, activation: activation, withBias: withBias, residual: kind, pool: pool, seed: seed)
+    let (x, w, y) = (run.x, run.w, run.y)
     let weightSums = (0..<s.out_channels * s.channels).map { pair in
       (0..<9).reduce(0.0) { $0 + abs(Double(w[pair * 9 + $1])) }
     }
@@ -160,7 +178,7 @@ extension CKernels {
       for o in 0..<s.out_channels {
         for i in 0..<s.out_height {
           for j in 0..<s.out_width {
-            let start = Double(bias?[o] ?? 0) + Double(kind == 1 ? residual?[at] ?? 0 : kind == 2 ? before[at] : 0)
+            let start = run.start(at, channel: o)
             var (sum, magnitude, squares) = (start, abs(start) + 2, start * start)
             for c in 0..<s.channels {
               magnitude += patches[(c * tiles.0 + i / 2) * tiles.1 + j / 2] * weightSums[o * s.channels + c]
@@ -187,7 +205,7 @@ extension CKernels {
     let spread = (squaredErrors / max(squaredSums, 1e-30)).squareRoot()
     #expect(worst <= 1, "isa \(isa) \(s) activation \(activation) residual \(kind)")
     #expect(spread <= 1e-6, "isa \(isa) \(s): \(spread)")
-    #expect(y.intact && packed.intact && scratch.intact)
+    #expect(run.isIntact)
   }
 
   @Test(arguments: instructionSets)

@@ -21,20 +21,9 @@ struct PositionalValues {
       biasAxes[value] = unified.shapes.axes(of: value, dependingOn: UnifiedGraph.Symbol.decoder)
     }
     self.biasAxes = biasAxes
-    let graph = unified.graph
-    let feeds = unified.inputFeeds(shape, positions: positions).mapValues(\.info)
-    let infos = try Specialization(
-      graph, nodes: graph.depthFirstSlice(to: wanted.sorted(), from: Set(feeds.keys)), feeds: feeds, outputs: wanted,
-      context: context
-    ).infos
-    var tensors: [ValueID: Tensor] = [:]
-    for value in wanted {
-      guard let tensor = infos[value]?.constant else {
-        throw MueError(.internal, "'\(graph.values[value].name)' does not follow from sizes alone")
-      }
-      tensors[value] = tensor
-    }
-    self.tensors = tensors
+    tensors = try Specialization.constants(
+      wanted.sorted(), of: unified.graph, feeds: unified.inputFeeds(shape, positions: positions).mapValues(\.info),
+      context: context)
   }
 
   func tensor(_ value: ValueID) -> Tensor? { tensors[value] }

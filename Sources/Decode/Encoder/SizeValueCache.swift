@@ -31,19 +31,8 @@ public final class SizeValueCache: @unchecked Sendable {
       entries.append(entries.remove(at: index))
       return entries[entries.count - 1].values
     }
-    let graph = unified.graph
-    let feeds = unified.inputFeeds(key.shape).mapValues(\.info)
-    let infos = try Specialization(
-      graph, nodes: graph.depthFirstSlice(to: wanted, from: Set(feeds.keys)), feeds: feeds, outputs: Set(wanted),
-      context: context
-    ).infos
-    var values: [ValueID: Tensor] = [:]
-    for value in wanted {
-      guard let tensor = infos[value]?.constant else {
-        throw MueError(.internal, "'\(graph.values[value].name)' does not follow from sizes alone")
-      }
-      values[value] = tensor
-    }
+    let values = try Specialization.constants(
+      wanted, of: unified.graph, feeds: unified.inputFeeds(key.shape).mapValues(\.info), context: context)
     entries.append((key, values))
     while entries.count > 1, entries.reduce(0, { $0 + Self.byteCount($1.values) }) > byteLimit { entries.removeFirst() }
     return values

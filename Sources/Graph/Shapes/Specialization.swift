@@ -30,6 +30,24 @@ public struct Specialization {
     }
   }
 
+  /// The elements of values that follow from sizes alone, one finished before the next is begun.
+  ///
+  /// - Parameter feeds: the graph's inputs.
+  public static func constants(
+    _ wanted: [ValueID], of graph: Graph, feeds: [ValueID: TensorInfo], context: ComputeContext
+  ) throws(MueError) -> [ValueID: Tensor] {
+    let nodes = graph.depthFirstSlice(to: wanted, from: Set(feeds.keys))
+    let infos = try Specialization(graph, nodes: nodes, feeds: feeds, outputs: Set(wanted), context: context).infos
+    var constants: [ValueID: Tensor] = [:]
+    for value in wanted {
+      guard let tensor = infos[value]?.constant else {
+        throw MueError(.internal, "'\(graph.values[value].name)' does not follow from sizes alone")
+      }
+      constants[value] = tensor
+    }
+    return constants
+  }
+
   private init(
     _ graph: Graph, _ indices: [Int], _ feeds: [ValueID: TensorInfo], _ outputs: Set<ValueID>, needed: [Bool],
     context: ComputeContext
