@@ -15,9 +15,9 @@ struct PackedLinear {
     let (k, n) = transposed ? (weights.shape[1], weights.shape[0]) : (weights.shape[0], weights.shape[1])
     packed = try store.packed(.init("linear.k\(k).n\(n).t\(transposed ? 1 : 0)", weights), of: weights) {
       () throws(MueError) in
-      let buffer = try Buffer(byteCount: Int(clamping: mk_linear_packed_bytes(k, n)))
+      let buffer = try Buffer(byteCount: Int(clamping: mk_linear_packed_bytes(MK_WEIGHTS_F32, k, n)))
       let source = UnsafePointer(weights.pointer.assumingMemoryBound(to: Float.self))
-      mk_linear_pack(pool, source, weights.shape[1], transposed ? 1 : 0, k, n, buffer.base)
+      mk_linear_pack(pool, MK_WEIGHTS_F32, source, weights.shape[1], transposed ? 1 : 0, k, n, buffer.base)
       return buffer
     }
     self.k = k
@@ -30,11 +30,11 @@ struct PackedLinear {
   ) throws(MueError) -> Step {
     guard m > 0, n > 0 else { return {} }
     let (pool, scratch, packed, k, n) = (call.context.pool, call.scratch, packed, k, n)
-    try scratch.reserve(Int(clamping: mk_linear_scratch(pool, m, k, n)))
+    try scratch.reserve(Int(clamping: mk_linear_scratch(pool, MK_WEIGHTS_F32, m, k, n)))
     return { () throws(MueError) in
       mk_linear(
-        pool, m, k, n, x.floats, k, packed.base, bias?.floats, activation, residual?.floats, n, y.mutableFloats, n,
-        scratch.base)
+        pool, MK_WEIGHTS_F32, m, k, n, x.floats, k, packed.base, bias?.floats, activation, residual?.floats, n,
+        y.mutableFloats, n, scratch.base)
     }
   }
 }
