@@ -35,6 +35,7 @@ struct ReportBuilder {
       report.similarities = similarities
     }
     report.threads = model.threads
+    report.precision = model.options.precision
     report.cpu = String(cString: mk_isa_name())
     return report
   }

@@ -222,6 +222,17 @@ void mk_f32_to_f16(const float *x, mk_int n, uint16_t *y);
 void mk_bf16_to_f32(const uint16_t *x, mk_int n, float *y);
 void mk_f32_to_bf16(const float *x, mk_int n, uint16_t *y);
 
+/* ---- Content ------------------------------------------------------------------------------------------------- */
+
+/* Changes with every change of a packed layout: what was packed under another number is of no use. */
+#define MK_PACKED_VERSION 1
+
+/* 128 bits that stand for n bytes, the same for every pool. Tells damage, not forgery. */
+void mk_content_hash(mk_pool *pool, const void *bytes, mk_int n, uint64_t hash[2]);
+/* Reads n bytes of the file `descriptor` from `offset` on, and hashes what was read. 0, or an errno: EIO where the file
+ * is shorter. */
+int32_t mk_content_read(mk_pool *pool, int32_t descriptor, int64_t offset, mk_int n, void *to, uint64_t hash[2]);
+
 #ifdef __cplusplus
 }
 #endif
