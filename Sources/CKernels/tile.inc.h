@@ -62,9 +62,9 @@ MK_INLINE void mk_tile_multiply(
       bv[v] = vf_load(b + (p) * b_stride + (v / MK_VECTORS) * b_panel + v % MK_VECTORS * MK_WIDTH); \
     }                                                                                       \
     _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) {                     \
-      vf av = mk_load1(a + r * row_stride + (p) * depth_stride);                            \
+      vf_factor av = vf_factor_load(a + r * row_stride + (p) * depth_stride);               \
       _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                \
-        sum[set][r][v] += av * bv[v];                                                       \
+        sum[set][r][v] = vf_add_scaled(sum[set][r][v], bv[v], av);                          \
         MK_DONE(sum[set][r][v]);                                                            \
       }                                                                                     \
     }                                                                                       \
