@@ -210,7 +210,7 @@ typedef struct mue_tensor_info {
 
 /* ---- System ----------------------------------------------------------------------------------------------------- */
 
-/* One JSON object: {"version", "build", "cpu": the instruction set in use, "cores": that the process may use, "threads":
+/* One JSON object: {"version", "build", "cpu": the instruction set in use (docs/c-api.md), "cores": that the process may use, "threads":
    that a model takes by default}. The caller frees it with mue_string_free. Any thread. Since 1.0. */
 MUE_API mue_error *mue_system_info(char **json);
 
@@ -583,7 +583,7 @@ typedef struct mue_report {
   double decoder_ms;
   double head_ms;
   const char *precision; /* such as "f32" */
-  const char *cpu;       /* instruction set in use, such as "avx512" */
+  const char *cpu;       /* instruction set in use, such as "avx512" or "avx2 (by MUE_ISA)" */
 } mue_report;
 #define MUE_REPORT_INIT {sizeof(mue_report), 0, 0, 0, 0, 0, 0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NULL, NULL}
 

@@ -1,4 +1,3 @@
-import CKernels
 import Decode
 import Exit
 import Streams
@@ -36,7 +35,7 @@ struct ReportBuilder {
     }
     report.threads = model.threads
     report.precision = model.options.precision
-    report.cpu = String(cString: mk_isa_name())
+    report.cpu = Processor.instructionSet
     return report
   }
 }

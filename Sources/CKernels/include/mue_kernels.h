@@ -48,12 +48,16 @@ int32_t mk_flag_get(const mk_flag *flag);
 
 /* ---- Instruction set ----------------------------------------------------------------------------------------- */
 
-typedef enum { MK_ISA_BEST = -1, MK_ISA_PORTABLE = 0, MK_ISA_AVX2 = 1, MK_ISA_AVX512 = 2 } mk_isa;
+/* The environment variable MUE_ISA, read at the first use, names the instruction set to use; without it, or when the
+ * processor lacks that one, it is the best. */
+typedef enum { MK_ISA_BEST = -1, MK_ISA_PORTABLE = 0, MK_ISA_AVX2 = 1, MK_ISA_AVX512 = 2, MK_ISA_NEON = 3 } mk_isa;
 /* For tests: use this instruction set from now on. 0: the processor does not have it (nothing changes). Packed weights
- * are the same for all of them. */
+ * are the same for all of them. MK_ISA_BEST: what it was at first. */
 int32_t mk_isa_force(int32_t isa);
-/* "avx512", "avx2" or "portable". */
+/* "avx512", "avx2", "neon" or "portable". */
 const char *mk_isa_name(void);
+/* What MUE_ISA had to do with it, "" when it is not set. */
+const char *mk_isa_note(void);
 
 /* ---- Products ------------------------------------------------------------------------------------------------ */
 
