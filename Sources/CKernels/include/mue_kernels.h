@@ -48,11 +48,16 @@ int32_t mk_flag_get(const mk_flag *flag);
 
 /* ---- Instruction set ----------------------------------------------------------------------------------------- */
 
-typedef enum { MK_ISA_BEST = -1, MK_ISA_PORTABLE = 0, MK_ISA_AVX2 = 1, MK_ISA_AVX512 = 2 } mk_isa;
+typedef enum {
+  MK_ISA_BEST = -1, MK_ISA_PORTABLE = 0, MK_ISA_AVX2 = 1, MK_ISA_AVX512 = 2,
+  MK_ISA_AVX2_VNNI = 3,   /* AVX2 and AVX-VNNI */
+  MK_ISA_AVX512_VNNI = 4, /* AVX-512 and its VNNI */
+  MK_ISA_AVX512_BF16 = 5  /* these and BF16 */
+} mk_isa;
 /* For tests: use this instruction set from now on. 0: the processor does not have it (nothing changes). Packed weights
  * are the same for all of them. */
 int32_t mk_isa_force(int32_t isa);
-/* "avx512", "avx2" or "portable". */
+/* "portable", "avx2", "avx512", "avx2-vnni", "avx512-vnni" or "avx512-vnni-bf16". */
 const char *mk_isa_name(void);
 
 /* ---- Products ------------------------------------------------------------------------------------------------ */
