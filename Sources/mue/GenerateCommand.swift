@@ -11,6 +11,7 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var search: SearchArguments
   @OptionGroup var answers: AnswersArguments
   @OptionGroup var request: RequestArguments
+  @OptionGroup var tracing: TraceArguments
   @Option(
     help: ArgumentHelp("Draw the boxes of the answer into a copy of the image, a PNG file.", valueName: "file.png"))
   var draw: String?
@@ -26,8 +27,10 @@ struct GenerateCommand: ParsableCommand {
     let settings = try request.settings()
     let session = try SessionHandle(model: ModelHandle(path: model, threads: request.threads))
     let questions = try question.questions()
-    let result = try session.generate(
-      questions, settings: settings, search: search.options(), answers: answers.list())
+    let (search, answers) = try (search.options(), answers.list())
+    let result = try tracing.run(on: session) { () throws(CommandFailure) in
+      try session.generate(questions, settings: settings, search: search, answers: answers)
+    }
     if json {
       StandardStream.output(try result.json() + "\n")
     } else {
