@@ -1,6 +1,6 @@
 // The table of one instruction set: everything above, in the order of mk_kernels.
 
-#if MK_ISA != 0
+#if MK_ISA == 1 || MK_ISA == 2
 static void mk_f16_to_f32_rows(const uint16_t *x, mk_int n, float *y) {
   mk_int i = 0;
   for (; i + 8 <= n; i += 8) {
@@ -30,10 +30,32 @@ static void mk_f32_to_f16_rows(const float *x, mk_int n, uint16_t *y) {
     __builtin_memcpy(y + i, half, (size_t)(n - i) * sizeof *y);
   }
 }
+#elif MK_ISA == 3
+static void mk_f16_to_f32_rows(const uint16_t *x, mk_int n, float *y) {
+  mk_int i = 0;
+  for (; i + 4 <= n; i += 4) vst1q_f32(y + i, vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(x + i))));
+  if (i < n) {
+    uint16_t half[4] = {0};
+    __builtin_memcpy(half, x + i, (size_t)(n - i) * sizeof *x);
+    vf_store_part(y + i, n - i, vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(half))));
+  }
+}
+
+static void mk_f32_to_f16_rows(const float *x, mk_int n, uint16_t *y) {
+  mk_int i = 0;
+  for (; i + 4 <= n; i += 4) vst1_u16(y + i, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(x + i))));
+  if (i < n) {
+    uint16_t half[4];
+    vst1_u16(half, vreinterpret_u16_f16(vcvt_f16_f32(vf_load_part(x + i, n - i))));
+    __builtin_memcpy(y + i, half, (size_t)(n - i) * sizeof *y);
+  }
+}
 #else
 #define mk_f16_to_f32_rows NULL
 #define mk_f32_to_f16_rows NULL
 #endif
+
+static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACKED);
 
 const mk_kernels MK_TABLE = {
   .name = MK_NAME,
@@ -42,6 +64,16 @@ const mk_kernels MK_TABLE = {
   .depth = MK_DEPTH,
   .tiles = {MK_TILE_TABLE(MK_PACKED), MK_TILE_TABLE(MK_STRIDED), MK_TILE_TABLE(MK_COLUMN)},
   .wide_row = mk_tile_1_4_MK_PACKED,
+  .bf16 = {1, 0, mk_copy_row, mk_widen_bf16, mk_float_tiles},
+  .int8 = {2, 1, mk_pack_int16_row, mk_widen_int16, mk_int16_tiles},
+  .wide_int8 = {1, 0, mk_copy_row, mk_widen_int8, mk_float_tiles},
+  .narrow_bf16 = {MK_HEIGHTS(MK_NARROW_NAME, 1, 2)},
+  .narrow_int8 = {MK_HEIGHTS(MK_NARROW_NAME, 1, 4)},
+  .narrow_row_bf16 = mk_narrow_1_4_2,
+  .narrow_row_int8 = mk_narrow_1_4_4,
+  .pack_bf16 = mk_pack_bf16_panel,
+  .panel_maxima = mk_panel_maxima,
+  .pack_int8 = mk_pack_int8_panel,
   .activate = mk_activate,
   .transpose_panel = mk_transpose_panel,
   .softmax_panel = mk_softmax_panel,

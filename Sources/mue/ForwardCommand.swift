@@ -15,12 +15,13 @@ struct ForwardCommand: ParsableCommand {
   var decoderInputIDs: String
   @Option(help: ArgumentHelp("Made when it is not there.", valueName: "dir")) var outputDir: String
   @OptionGroup var request: RequestArguments
+  @OptionGroup var opening: ModelArguments
   @OptionGroup var tracing: TraceArguments
 
   func run() throws {
     var settings = try request.settings()
     settings.similarities = true
-    let session = try SessionHandle(model: ModelHandle(path: model, threads: request.threads))
+    let session = try SessionHandle(model: opening.open(model))
     let pixels = try NumPyArray(path: pixelValues)
     let (inputs, decoderInputs) = try (NumPyArray(path: inputIDs), NumPyArray(path: decoderInputIDs))
     let result = try tracing.run(on: session) { () throws(CommandFailure) in
