@@ -18,8 +18,11 @@ struct BenchCommand: ParsableCommand {
 
   @OptionGroup var subject: BenchSubject
   @Option(help: ArgumentHelp("Runtimes to run beside: onnxruntime, openvino.", valueName: "names")) var compare: String?
+  @Option(help: "Threads of every engine; 0 takes the cores that the process may use.") var threads = 0
   @Option(help: ArgumentHelp("f32, bf16, int8, or several with commas between.", valueName: "names"))
   var precision = "f32"
+  @Flag(help: "Let MuE keep packed weights in a file next to the model: loading then reads them from there.")
+  var packedCache = false
   @Option(help: "Rounds that count; one more goes before them.") var rounds = 7
   @Option(help: ArgumentHelp("The model cut into graphs that suit other runtimes.", valueName: "dir")) var pieces:
     String?
@@ -30,25 +33,24 @@ struct BenchCommand: ParsableCommand {
   @Flag(help: "Print one JSON object.") var json = false
 
   func validate() throws {
+    guard threads >= 0 else { throw ValidationError("--threads must not be negative") }
     guard (1...1000).contains(rounds) else { throw ValidationError("--rounds must be 1 to 1000") }
     for name in Self.list(compare) where BenchPeer(rawValue: name) == nil {
       throw ValidationError("--compare '\(name)' is neither onnxruntime nor openvino")
     }
     let precisions = Self.list(precision)
-    guard !precisions.isEmpty, precisions.allSatisfy({ ["f32", "bf16", "int8"].contains($0) }) else {
+    guard !precisions.isEmpty, precisions.allSatisfy({ ModelArguments.Precision(rawValue: $0) != nil }) else {
       throw ValidationError("--precision '\(precision)' is not made of f32, bf16 and int8")
     }
   }
 
   func run() throws {
-    // A worker that ended is an error of ours to report, not a signal to end by.
-    signal(SIGPIPE, SIG_IGN)
     var subject = subject
-    if subject.threads == 0 { subject.threads = Machine.threads }
+    let threads = threads == 0 ? Machine.threads : threads
     let noise = try subject.image == nil ? NoisePicture() : nil
     subject.image = subject.image ?? noise?.path
     let benchmark = Benchmark(
-      subject: subject, rounds: rounds, pieces: pieces,
+      subject: subject, threads: threads, hasPackedCache: packedCache, rounds: rounds, pieces: pieces,
       python: python ?? getenv("MUE_PYTHON").map { String(cString: $0) } ?? "python3")
     let machine = Machine.description
     var groups: [BenchGroup] = []
@@ -57,7 +59,7 @@ struct BenchCommand: ParsableCommand {
       groups.append(try benchmark.run(precision: name, peers: peers))
     }
     withExtendedLifetime(noise) {}
-    let report = BenchReport(subject: subject, rounds: rounds, machine: machine, groups: groups)
+    let report = BenchReport(subject: subject, threads: threads, rounds: rounds, machine: machine, groups: groups)
     if let outputDir {
       let output = try OutputDirectory(outputDir)
       try output.write(Array((report.json.serialized(pretty: true) + "\n").utf8), name: "bench.json")

@@ -3,6 +3,7 @@ import JSON
 /// The outcome of `mue bench` as JSON and for people.
 struct BenchReport {
   let subject: BenchSubject
+  let threads: Int
   let rounds: Int
   let machine: JSONValue
   let groups: [BenchGroup]
@@ -10,7 +11,7 @@ struct BenchReport {
   var json: JSONValue {
     [
       "model": .string(subject.model), "prompt": subject.prompt.map { .string($0) } ?? .null,
-      "threads": .int(subject.threads), "rounds": .int(rounds), "beams": .int(subject.beams), "machine": machine,
+      "threads": .int(threads), "rounds": .int(rounds), "beams": .int(subject.beams), "machine": machine,
       "groups": .array(
         groups.map { ["precision": .string($0.precision), "engines": .array($0.engines.map(\.json))] }),
       "ratios": .object(JSONObject(groups.flatMap { $0.ratios.map { ($0.name, .double($0.value)) } })),
@@ -31,7 +32,7 @@ struct BenchReport {
 
   var text: String {
     var text = "\(subject.model): \(machine["processor"]?.stringValue ?? ""), \(machine["cpu"]?.stringValue ?? ""), "
-    text += "\(subject.threads) threads; \(rounds) rounds, median (minimum)\n"
+    text += "\(threads) threads; \(rounds) rounds, median (minimum)\n"
     for group in groups {
       text +=
         "\n"

@@ -4,13 +4,13 @@ import JSON
 /// Measures this engine on one model.
 final class BenchWorker {
   private let subject: BenchSubject
-  private let precision: String
+  private let opening: ModelArguments
   private var opened: (session: SessionHandle, question: Question)?
   private let memoryBefore = ProcessFile.peakMemory()
 
-  init(_ subject: BenchSubject, precision: String) {
+  init(_ subject: BenchSubject, _ opening: ModelArguments) {
     self.subject = subject
-    self.precision = precision
+    self.opening = opening
   }
 
   func answer(_ command: String) throws(CommandFailure) -> JSONValue {
@@ -23,14 +23,8 @@ final class BenchWorker {
   }
 
   private func open() throws(CommandFailure) -> JSONValue {
-    guard let precision = ModelArguments.Precision(rawValue: precision) else {
-      throw CommandFailure("MuE does not compute in \(precision)")
-    }
     let begin = ContinuousClock.now
-    let model = try ModelHandle(path: subject.model) { options in
-      options.threads = Int32(clamping: subject.threads)
-      options.precision = precision.code
-    }
+    let model = try opening.open(subject.model)
     let session = try SessionHandle(model: model)
     let took = begin.duration(to: .now)
     guard let image = subject.image else { throw CommandFailure("--image is missing") }

@@ -9,10 +9,10 @@ struct BenchWorkerCommand: ParsableCommand {
     commandName: "bench-worker", abstract: "What `mue bench` runs.", shouldDisplay: false)
 
   @OptionGroup var subject: BenchSubject
-  @Option var precision = "f32"
+  @OptionGroup var opening: ModelArguments
 
   func run() throws {
-    let worker = BenchWorker(subject, precision: precision)
+    let worker = BenchWorker(subject, opening)
     while let command = readLine() {
       let answer: JSONValue
       do throws(CommandFailure) { answer = try worker.answer(command) } catch {
@@ -28,12 +28,11 @@ struct BenchSubject: ParsableArguments {
   @Argument(help: "The bundle directory.") var model: String
   @Option(help: ArgumentHelp("A JPEG or PNG file; noise when there is none.", valueName: "file")) var image: String?
   @Option(help: ArgumentHelp("The question; else the model's caption prompt.", valueName: "text")) var prompt: String?
-  @Option(help: "Threads of every engine; 0 takes the cores that the process may use.") var threads = 0
   @Option(help: "Generate just so many tokens, the end left out; 0: as many as the model says.") var tokens = 0
   @Option(help: "Beams of the step with beams; 0 leaves it out.") var beams = 5
 
   func validate() throws {
-    guard threads >= 0, tokens >= 0 else { throw ValidationError("--threads and --tokens must not be negative") }
+    guard tokens >= 0 else { throw ValidationError("--tokens must not be negative") }
     guard (0...64).contains(beams) else { throw ValidationError("--beams must be 0 to 64") }
   }
 }

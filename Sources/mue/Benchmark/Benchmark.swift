@@ -22,6 +22,8 @@ enum BenchPeer: String {
 /// Measures engines side by side: each in a process of its own, one after the other in every round.
 struct Benchmark {
   let subject: BenchSubject
+  let threads: Int
+  let hasPackedCache: Bool
   let rounds: Int
   let pieces: String?
   let python: String
@@ -72,12 +74,13 @@ struct Benchmark {
   private func worker(
     _ engine: BenchEngine, _ precision: String, isWhole: Bool = false
   ) throws(CommandFailure) -> ChildProcess {
-    var options = [subject.model, "--threads", "\(subject.threads)", "--precision", precision]
+    var options = [subject.model, "--threads", "\(threads)", "--precision", precision]
     options += ["--tokens", "\(subject.tokens)", "--beams", "\(subject.beams)"]
     if let image = subject.image { options += ["--image", image] }
     if let prompt = subject.prompt { options += ["--prompt=\(prompt)"] }
     guard let peer = engine.peer else {
-      return try ChildProcess("MuE", [ProcessFile.program(), "bench-worker"] + options)
+      return try ChildProcess(
+        "MuE", [ProcessFile.program(), "bench-worker"] + options + (hasPackedCache ? ["--packed-cache"] : []))
     }
     if isWhole { options.append("--whole") } else if let pieces { options += ["--pieces", pieces] }
     return try ChildProcess(

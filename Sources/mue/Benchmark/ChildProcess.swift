@@ -15,6 +15,7 @@ final class ChildProcess {
   private let input: Int32
   private let output: Int32
   private var received: [UInt8] = []
+  private var isEnded = false
 
   /// - Parameters:
   ///   - name: for messages.
@@ -22,6 +23,8 @@ final class ChildProcess {
   ///   - environment: `NAME=VALUE` beside those of this process, whose place they take.
   init(_ name: String, _ arguments: [String], environment: [String] = []) throws(CommandFailure) {
     self.name = name
+    // A child that has ended is an error to report, not a signal to end by.
+    signal(SIGPIPE, SIG_IGN)
     var toChild: [Int32] = [0, 0]
     var fromChild: [Int32] = [0, 0]
     guard pipe(&toChild) == 0, pipe(&fromChild) == 0 else {
@@ -49,6 +52,7 @@ final class ChildProcess {
     output = fromChild[0]
     identifier = child
     guard status == 0 else {
+      isEnded = true
       close(input)
       close(output)
       throw CommandFailure("cannot run \(arguments.first ?? ""): \(String(cString: strerror(status)))")
@@ -64,8 +68,6 @@ final class ChildProcess {
     var status: Int32 = 0
     waitpid(identifier, &status, 0)
   }
-
-  private var isEnded = false
 
   deinit { end() }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ class OnnxRuntime:
 
         target = path.parent.parent / "int8" / path.parent.name / path.name
         if not target.exists():
+            logging.getLogger().setLevel(logging.ERROR)  # It recommends what large models are too large for.
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name("part.onnx")
             quantize_dynamic(path, part, op_types_to_quantize=["MatMul"], use_external_data_format=True)
