@@ -1,40 +1,66 @@
-// Attention over row blocks: scores live in scratch for a few queries at a time and never form a matrix in memory.
+// Attention over row blocks: scores live in scratch for a few queries and keys at a time and never form a matrix in memory.
 //
 // Many queries: blocks of 16 queries stand side by side in the lanes. Scores are computed transposed, [keys][16], from
-// the keys as they lie in memory (left operand, strided) and the packed queries (right operand); the softmax runs down
-// the keys; the weights are then the left operand (column layout) of a product with the values as they lie in memory.
+// the keys (left operand, rows) and the packed queries (right operand); the softmax runs down the keys, a block of keys
+// at a time: what was summed is scaled when a block brings a new maximum (Milakov and Gimelshein 2018; Dao et al. 2022).
+// The weights are then the left operand (column layout) of a product with the values. A task is a run of query blocks of
+// one head; where that are many, its keys and values are packed first.
 // Few queries (decoding): dot products and a weighted sum, one query at a time.
 #include "kernels.h"
 
 enum {
   MK_FEW_QUERIES = 3,
-  MK_QUERY_PANELS = 4,         // at most 64 queries together
-  MK_SCORE_FLOATS = 64 * 1024, // aim: scores of one task fit into the second cache
-  MK_VALUE_ROWS = 256,         // values that stay in the first cache while all queries of a task use them
+  MK_QUERY_PANELS = 4,    // 64 queries together
+  MK_KEY_BLOCK = 192,     // keys whose scores and values stay in the near caches while those queries use them
+  MK_PACKED_QUERIES = 48, // a task of at least so many packs its keys and values
 };
 
-static mk_int mk_query_panels(const mk_attention_args *a) {
-  mk_int fit = MK_SCORE_FLOATS / (mk_max(a->tk, 1) * MK_PANEL);
-  // Two at least: the widest tiles take two panels.
-  return mk_min(mk_max(mk_min(fit, MK_QUERY_PANELS), 2), mk_ceil_div(a->tq, MK_PANEL));
+// How the queries of one head are shared out.
+typedef struct {
+  mk_int panels; // of one head
+  mk_int groups; // tasks that they are cut into
+  int32_t packs; // a task packs its keys and values
+  // Floats of a worker's scratch: queries, scores, three numbers per query, keys, values.
+  mk_int queries, scores, state, keys, values;
+} mk_attention_plan;
+
+static mk_attention_plan mk_plan_attention(const mk_pool *pool, const mk_attention_args *a) {
+  mk_attention_plan plan = {.panels = mk_ceil_div(a->tq, MK_PANEL)};
+  // A few tasks for each thread, so that a slow one does not hold up the others.
+  mk_int blocks = mk_ceil_div(plan.panels, MK_QUERY_PANELS);
+  mk_int wanted = mk_ceil_div((mk_int)mk_pool_threads(pool) * 4, mk_max(a->batch * a->heads, 1));
+  plan.groups = mk_pool_threads(pool) > 1 ? mk_min(wanted, blocks) : 1;
+  plan.packs = mk_ceil_div(plan.panels, plan.groups) * MK_PANEL >= MK_PACKED_QUERIES;
+  mk_int together = mk_min(plan.panels, MK_QUERY_PANELS) * MK_PANEL;
+  plan.queries = together * a->dqk;
+  plan.scores = together * mk_min(a->tk, MK_KEY_BLOCK);
+  plan.state = 3 * together;
+  plan.keys = plan.packs ? mk_round_up(a->tk * a->dqk, MK_PANEL) : 0;
+  // Unpacked values still need a padded copy of their last columns.
+  plan.values = a->tk * (plan.packs ? mk_round_up(a->dv, MK_PANEL) : MK_PANEL);
+  return plan;
 }
 
-static mk_int mk_attention_worker_floats(const mk_attention_args *a) {
-  if (a->tq <= MK_FEW_QUERIES) return mk_round_up(a->tk, MK_PANEL) + MK_PANEL;
-  // queries, scores and sums of each panel; a padded copy of the last columns of v
-  return mk_query_panels(a) * MK_PANEL * (a->dqk + a->tk + 1) + a->tk * MK_PANEL;
+static int32_t mk_has_few_queries(const mk_attention_args *a) {
+  return a->tq <= MK_FEW_QUERIES && !a->bias_in_panels && !a->table;
+}
+
+static mk_int mk_attention_worker_floats(const mk_attention_args *a, const mk_attention_plan *plan) {
+  if (mk_has_few_queries(a)) return mk_round_up(a->tk, MK_PANEL) + MK_PANEL;
+  return plan->queries + plan->scores + plan->state + plan->keys + plan->values;
 }
 
 size_t mk_attention_scratch(const mk_pool *pool, const mk_attention_args *args) {
-  return (size_t)mk_attention_worker_floats(args) * (size_t)mk_pool_threads(pool) * sizeof(float) + 64;
+  mk_attention_plan plan = mk_plan_attention(pool, args);
+  return (size_t)mk_attention_worker_floats(args, &plan) * (size_t)mk_pool_threads(pool) * sizeof(float) + 64;
 }
 
 typedef struct {
   const mk_kernels *kernels;
   const mk_attention_args *a;
   float *scratch;
+  mk_attention_plan plan;
   mk_int worker_floats;
-  mk_int query_panels, query_blocks;
 } mk_attention_call;
 
 static inline mk_int mk_keys(const mk_attention_args *a, mk_int batch) {
@@ -64,30 +90,63 @@ static void mk_attention_query(void *context, mk_int task, int32_t worker) {
     a->out + batch * a->out_batch + head * a->out_head + query * a->out_row);
 }
 
-// Scores of all panels of a task, biases included.
-static void mk_attention_scores(
-  const mk_attention_call *c, mk_int batch, mk_int head, mk_int query0, mk_int queries, mk_int keys,
-  const float *packed_q, float *scores) {
+// A block of queries of one head: where its pieces are in scratch, and its keys and values, packed or as they lie.
+typedef struct {
+  mk_int batch, head, query0, queries, panels;
+  float *packed_q, *scores, *top, *sums, *factors;
+  const float *k, *v, *last_v;
+  mk_int k_row, v_row, v_panel; // v: [panel][key][16] with the strides v_panel and v_row
+  mk_int whole;                 // columns of v in whole panels; the others are in last_v
+} mk_query_block;
+
+// The biases of a panel of the block for keys from key0 on.
+static mk_panel_biases mk_biases_of_panel(
+  const mk_attention_args *a, const mk_query_block *b, mk_int panel, mk_int key0) {
+  mk_panel_biases biases = {NULL, NULL, NULL};
+  mk_int at = (b->query0 / MK_PANEL + panel) * a->tk * MK_PANEL + key0 * MK_PANEL;
+  if (a->bias[0].p && a->bias_in_panels) {
+    biases.bias = a->bias[0].p + b->batch * a->bias[0].batch + b->head * a->bias[0].head + at;
+  }
+  if (a->table) {
+    biases.table = a->table + b->head * a->table_head;
+    biases.index = a->table_index + at;
+  }
+  return biases;
+}
+
+// Biases of keys key0..<key0 + keys, on their way from memory while the scores are computed.
+static void mk_prefetch_biases(const mk_attention_args *a, const mk_query_block *b, mk_int key0, mk_int keys) {
+  for (mk_int panel = 0; panel < b->panels; panel++) {
+    mk_panel_biases biases = mk_biases_of_panel(a, b, panel, key0);
+    for (mk_int at = 0; at < keys * MK_PANEL; at += MK_PANEL) {
+      if (biases.bias) __builtin_prefetch(biases.bias + at, 0, 2);
+      if (biases.table) __builtin_prefetch(biases.index + at, 0, 2);
+    }
+  }
+}
+
+// Scores of keys key0..<key0 + keys, biases that are not in panels included: [panel][key][16].
+static void mk_attention_scores(const mk_attention_call *c, const mk_query_block *b, mk_int key0, mk_int keys) {
   const mk_attention_args *a = c->a;
   const mk_kernels *kernels = c->kernels;
-  const float *k = a->k[batch] + head * a->k_head;
-  mk_int panels = mk_ceil_div(queries, MK_PANEL), score_panel = a->tk * MK_PANEL, query_panel = a->dqk * MK_PANEL;
+  mk_int score_panel = keys * MK_PANEL, query_panel = a->dqk * MK_PANEL;
   // A bias that is the same for all queries (padding mask) is a number per row of the transposed scores.
-  int same = a->bias[0].p && a->bias[0].row == 0 ? 0 : a->bias[1].p && a->bias[1].row == 0 ? 1 : -1;
-  const float *key_bias = same >= 0 ? mk_bias_row(&a->bias[same], batch, head, 0) : NULL;
+  int same = a->bias[0].p && a->bias[0].row == 0 && !a->bias_in_panels ? 0 : a->bias[1].p && a->bias[1].row == 0 ? 1 : -1;
+  const float *key_bias = same >= 0 ? mk_bias_row(&a->bias[same], b->batch, b->head, 0) + key0 : NULL;
   mk_int parts = mk_ceil_div(keys, kernels->rows);
   for (mk_int i = 0; i < parts; i++) {
     mk_int key = mk_part(keys, parts, i), height = mk_part(keys, parts, i + 1) - key;
-    for (mk_int panel = 0; panel < panels;) {
-      int32_t together = panel + kernels->panels <= panels ? kernels->panels : 1;
+    mk_prefetch_biases(a, b, key0 + key, height);
+    for (mk_int panel = 0; panel < b->panels;) {
+      int32_t together = panel + kernels->panels <= b->panels ? kernels->panels : 1;
       mk_tile t = {
-        .a = k + key * a->k_row,
-        .row_stride = a->k_row,
-        .b = packed_q + panel * query_panel,
+        .a = b->k + (key0 + key) * b->k_row,
+        .row_stride = b->k_row,
+        .b = b->packed_q + panel * query_panel,
         .b_stride = MK_PANEL,
         .b_panel = query_panel,
         .k = a->dqk,
-        .c = scores + panel * score_panel + key * MK_PANEL,
+        .c = b->scores + panel * score_panel + key * MK_PANEL,
         .ldc = MK_PANEL,
         .c_panel = score_panel,
         .columns = together * MK_PANEL,
@@ -98,90 +157,161 @@ static void mk_attention_scores(
     }
   }
   for (int i = 0; i < 2; i++) {
-    if (!a->bias[i].p || i == same) continue;
-    for (mk_int panel = 0; panel < panels; panel++) {
-      mk_int rows = mk_min(queries - panel * MK_PANEL, MK_PANEL);
-      const float *bias = mk_bias_row(&a->bias[i], batch, head, query0 + panel * MK_PANEL);
-      kernels->transpose_panel(rows, keys, bias, a->bias[i].row, 1, scores + panel * score_panel, 1);
+    if (!a->bias[i].p || i == same || (i == 0 && a->bias_in_panels)) continue;
+    for (mk_int panel = 0; panel < b->panels; panel++) {
+      mk_int rows = mk_min(b->queries - panel * MK_PANEL, MK_PANEL);
+      const float *bias = mk_bias_row(&a->bias[i], b->batch, b->head, b->query0 + panel * MK_PANEL) + key0;
+      kernels->transpose_panel(rows, keys, bias, a->bias[i].row, 1, b->scores + panel * score_panel, 1);
     }
   }
 }
 
-static void mk_attention_block(void *context, mk_int task, int32_t worker) {
+// out += weights * values of those keys; the first block writes.
+static void mk_attention_sum(const mk_attention_call *c, const mk_query_block *b, mk_int key0, mk_int keys, float *out) {
+  const mk_attention_args *a = c->a;
+  for (mk_int column = 0; column < a->dv;) {
+    int32_t together = column + c->kernels->panels * MK_PANEL <= b->whole ? c->kernels->panels : 1;
+    int32_t copied = column >= b->whole;
+    const float *v = copied ? b->last_v + key0 * MK_PANEL : b->v + column / MK_PANEL * b->v_panel + key0 * b->v_row;
+    for (mk_int panel = 0; panel < b->panels; panel++) {
+      mk_tile t = {
+        .a = b->scores + panel * keys * MK_PANEL,
+        .b = v,
+        .b_stride = copied ? MK_PANEL : b->v_row,
+        .b_panel = b->v_panel,
+        .k = keys,
+        .c = out + panel * MK_PANEL * a->out_row + column,
+        .ldc = a->out_row,
+        .c_panel = MK_PANEL,
+        .columns = mk_min(a->dv - column, together * MK_PANEL),
+        .accumulate = key0 > 0,
+      };
+      mk_run_tiles(c->kernels, MK_COLUMN, together, mk_min(b->queries - panel * MK_PANEL, MK_PANEL), &t);
+    }
+    column += together * MK_PANEL;
+  }
+}
+
+static void mk_scale_rows(const mk_attention_call *c, const mk_query_block *b, const float *factors, float *out) {
+  for (mk_int i = 0; i < b->queries; i++, out += c->a->out_row) {
+    if (factors[i] != 1) c->kernels->affine(c->a->dv, out, factors[i], 0, out);
+  }
+}
+
+static void mk_attend_queries(const mk_attention_call *c, const mk_query_block *b) {
+  const mk_attention_args *a = c->a;
+  const float *q = a->q + b->batch * a->q_batch + b->head * a->q_head + b->query0 * a->q_row;
+  for (mk_int panel = 0; panel < b->panels; panel++) {
+    mk_int rows = mk_min(b->queries - panel * MK_PANEL, MK_PANEL);
+    c->kernels->transpose_panel(
+      rows, a->dqk, q + panel * MK_PANEL * a->q_row, a->q_row, a->scale, b->packed_q + panel * MK_PANEL * a->dqk, 0);
+  }
+  float *out = a->out + b->batch * a->out_batch + b->head * a->out_head + b->query0 * a->out_row;
+  for (mk_int i = 0; i < b->panels * MK_PANEL; i++) b->top[i] = -__builtin_inff(), b->sums[i] = 0;
+  mk_int keys = mk_keys(a, b->batch), parts = mk_max(mk_ceil_div(keys, MK_KEY_BLOCK), 1);
+  for (mk_int part = 0; part < parts; part++) { // at least once: without keys the output is zero
+    mk_int key0 = mk_part(keys, parts, part), count = mk_part(keys, parts, part + 1) - key0;
+    mk_attention_scores(c, b, key0, count);
+    for (mk_int panel = 0; panel < b->panels; panel++) {
+      mk_int at = panel * MK_PANEL;
+      mk_panel_biases biases = mk_biases_of_panel(a, b, panel, key0);
+      c->kernels->softmax_panel(count, b->scores + at * count, &biases, b->top + at, b->sums + at, b->factors + at);
+    }
+    if (part > 0) mk_scale_rows(c, b, b->factors, out);
+    mk_attention_sum(c, b, key0, count, out);
+  }
+  for (mk_int i = 0; i < b->queries; i++) b->factors[i] = b->sums[i] == 0 ? 0 : 1 / b->sums[i];
+  mk_scale_rows(c, b, b->factors, out);
+}
+
+static void mk_attention_task(void *context, mk_int task, int32_t worker) {
   const mk_attention_call *c = context;
   const mk_attention_args *a = c->a;
-  const mk_kernels *kernels = c->kernels;
-  mk_int block = task % c->query_blocks, head = task / c->query_blocks % a->heads;
-  mk_int batch = task / c->query_blocks / a->heads;
-  mk_int query0 = block * c->query_panels * MK_PANEL, queries = mk_min(a->tq - query0, c->query_panels * MK_PANEL);
-  mk_int keys = mk_keys(a, batch), panels = mk_ceil_div(queries, MK_PANEL), score_panel = a->tk * MK_PANEL;
-
-  float *packed_q = c->scratch + worker * c->worker_floats;
-  float *scores = packed_q + c->query_panels * MK_PANEL * a->dqk;
-  float *sums = scores + c->query_panels * score_panel;
-  float *last_v = sums + c->query_panels * MK_PANEL;
-  const float *q = a->q + batch * a->q_batch + head * a->q_head + query0 * a->q_row;
-  for (mk_int panel = 0; panel < panels; panel++) {
-    mk_int rows = mk_min(queries - panel * MK_PANEL, MK_PANEL);
-    kernels->transpose_panel(
-      rows, a->dqk, q + panel * MK_PANEL * a->q_row, a->q_row, a->scale, packed_q + panel * MK_PANEL * a->dqk, 0);
-  }
-  mk_attention_scores(c, batch, head, query0, queries, keys, packed_q, scores);
-  for (mk_int panel = 0; panel < panels; panel++) {
-    kernels->softmax_panel(keys, scores + panel * score_panel, sums + panel * MK_PANEL);
-  }
-
-  const float *v = a->v[batch] + head * a->v_head;
-  mk_int whole = a->dv / MK_PANEL * MK_PANEL, rest = a->dv - whole;
-  if (rest > 0) {
-    // Tiles read whole panels, and what lies behind the last value may not be ours.
-    for (mk_int j = 0; j < keys; j++) {
-      memcpy(last_v + j * MK_PANEL, v + j * a->v_row + whole, (size_t)rest * sizeof(float));
-      memset(last_v + j * MK_PANEL + rest, 0, (size_t)(MK_PANEL - rest) * sizeof(float));
-    }
-  }
-  float *out = a->out + batch * a->out_batch + head * a->out_head + query0 * a->out_row;
-  mk_int key = 0;
-  do { // at least once: without keys the output is zero
-    mk_int rows = mk_min(keys - key, MK_VALUE_ROWS);
-    for (mk_int column = 0; column < a->dv;) {
-      int32_t together = column + kernels->panels * MK_PANEL <= whole ? kernels->panels : 1;
-      int32_t copied = column >= whole;
-      for (mk_int panel = 0; panel < panels; panel++) {
-        mk_tile t = {
-          .a = scores + panel * score_panel + key * MK_PANEL,
-          .b = copied ? last_v + key * MK_PANEL : v + key * a->v_row + column,
-          .b_stride = copied ? MK_PANEL : a->v_row,
-          .b_panel = MK_PANEL,
-          .k = rows,
-          .c = out + panel * MK_PANEL * a->out_row + column,
-          .ldc = a->out_row,
-          .c_panel = MK_PANEL,
-          .columns = mk_min(a->dv - column, together * MK_PANEL),
-          .accumulate = key > 0,
-        };
-        mk_run_tiles(kernels, MK_COLUMN, together, mk_min(queries - panel * MK_PANEL, MK_PANEL), &t);
+  const mk_attention_plan *plan = &c->plan;
+  mk_int group = task % plan->groups, head = task / plan->groups % a->heads;
+  mk_query_block b = {.batch = task / plan->groups / a->heads, .head = head};
+  mk_int keys = mk_keys(a, b.batch);
+  b.packed_q = c->scratch + worker * c->worker_floats;
+  b.scores = b.packed_q + plan->queries;
+  b.top = b.scores + plan->scores;
+  b.sums = b.top + plan->state / 3;
+  b.factors = b.sums + plan->state / 3;
+  float *packed_k = b.factors + plan->state / 3, *packed_v = packed_k + plan->keys;
+  b.k = a->k[b.batch] + head * a->k_head;
+  b.k_row = a->k_row;
+  b.v = a->v[b.batch] + head * a->v_head;
+  b.v_row = a->v_row;
+  b.v_panel = MK_PANEL;
+  b.whole = a->dv / MK_PANEL * MK_PANEL;
+  // Tiles read whole panels, and what lies behind the last value may not be ours: that is copied in any case.
+  for (mk_int column = plan->packs ? 0 : b.whole; column < a->dv; column += MK_PANEL) {
+    mk_int width = mk_min(a->dv - column, MK_PANEL);
+    float *to = packed_v + (plan->packs ? column * keys : 0);
+    if (width == MK_PANEL) {
+      for (mk_int j = 0; j < keys; j++) memcpy(to + j * MK_PANEL, b.v + j * a->v_row + column, MK_PANEL * sizeof(float));
+    } else {
+      for (mk_int j = 0; j < keys; j++) {
+        memcpy(to + j * MK_PANEL, b.v + j * a->v_row + column, (size_t)width * sizeof(float));
+        memset(to + j * MK_PANEL + width, 0, (size_t)(MK_PANEL - width) * sizeof(float));
       }
-      column += together * MK_PANEL;
     }
-    key += MK_VALUE_ROWS;
-  } while (key < keys);
-  for (mk_int i = 0; i < queries; i++) {
-    float sum = sums[i];
-    kernels->affine(a->dv, out + i * a->out_row, sum == 0 ? 0 : 1 / sum, 0, out + i * a->out_row);
+  }
+  b.last_v = packed_v;
+  if (plan->packs) {
+    for (mk_int j = 0; j < keys; j++) memcpy(packed_k + j * a->dqk, b.k + j * a->k_row, (size_t)a->dqk * sizeof(float));
+    b.k = packed_k, b.k_row = a->dqk;
+    b.v = packed_v, b.v_row = MK_PANEL, b.v_panel = keys * MK_PANEL, b.whole = mk_round_up(a->dv, MK_PANEL);
+  }
+  mk_int panel0 = mk_part(plan->panels, plan->groups, group), panel1 = mk_part(plan->panels, plan->groups, group + 1);
+  mk_int blocks = mk_ceil_div(panel1 - panel0, MK_QUERY_PANELS);
+  for (mk_int block = 0; block < blocks; block++) {
+    mk_int first = panel0 + mk_part(panel1 - panel0, blocks, block);
+    b.panels = panel0 + mk_part(panel1 - panel0, blocks, block + 1) - first;
+    b.query0 = first * MK_PANEL;
+    b.queries = mk_min(a->tq - b.query0, b.panels * MK_PANEL);
+    mk_attend_queries(c, &b);
   }
 }
 
 void mk_attention(mk_pool *pool, const mk_attention_args *args, void *scratch) {
   if (args->batch <= 0 || args->heads <= 0 || args->tq <= 0 || args->dv <= 0) return;
-  mk_attention_call call = {
-    mk_current_kernels(), args, scratch, mk_attention_worker_floats(args), mk_query_panels(args), 0};
-  call.query_blocks = mk_ceil_div(args->tq, call.query_panels * MK_PANEL);
+  mk_attention_call call = {mk_current_kernels(), args, scratch, mk_plan_attention(pool, args), 0};
+  call.worker_floats = mk_attention_worker_floats(args, &call.plan);
   mk_pool *chosen = mk_pool_for(
     pool, args->batch * args->heads * args->tq * args->tk * (args->dqk + args->dv), MK_PARALLEL_PRODUCTS);
-  if (args->tq <= MK_FEW_QUERIES) {
+  if (mk_has_few_queries(args)) {
     mk_parallel(chosen, args->batch * args->heads * args->tq, mk_attention_query, &call);
   } else {
-    mk_parallel(chosen, args->batch * args->heads * call.query_blocks, mk_attention_block, &call);
+    mk_parallel(chosen, args->batch * args->heads * call.plan.groups, mk_attention_task, &call);
   }
+}
+
+typedef struct {
+  mk_int tq, tk, panels;
+  const uint32_t *x;
+  uint32_t *out;
+} mk_panels_call;
+
+static void mk_make_panel(void *context, mk_int task, int32_t worker) {
+  const mk_panels_call *c = context;
+  mk_int first = task % c->panels * MK_PANEL, rows = mk_min(c->tq - first, MK_PANEL);
+  const uint32_t *x = c->x + (task / c->panels * c->tq + first) * c->tk;
+  uint32_t *out = c->out + task * c->tk * MK_PANEL;
+  (void)worker;
+  for (mk_int key0 = 0; key0 < c->tk; key0 += MK_PANEL) {
+    mk_int key1 = mk_min(key0 + MK_PANEL, c->tk);
+    for (mk_int r = 0; r < MK_PANEL; r++) {
+      for (mk_int key = key0; key < key1; key++) {
+        uint32_t value = 0;
+        if (r < rows) memcpy(&value, x + r * c->tk + key, sizeof value);
+        out[key * MK_PANEL + r] = value;
+      }
+    }
+  }
+}
+
+void mk_attention_panels(mk_pool *pool, mk_int count, mk_int tq, mk_int tk, const void *x, void *panels) {
+  mk_panels_call call = {tq, tk, mk_ceil_div(tq, MK_PANEL), x, panels};
+  mk_pool *chosen = mk_pool_for(pool, count * tq * tk, MK_PARALLEL_ELEMENTS);
+  mk_parallel(chosen, count * call.panels, mk_make_panel, &call);
 }

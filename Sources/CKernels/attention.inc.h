@@ -46,28 +46,87 @@ static void mk_transpose_panel(
   }
 }
 
-static void mk_softmax_panel(mk_int keys, float *scores, float *sums) {
-  for (int lane = 0; lane < MK_PANEL; lane += MK_WIDTH) {
+// exp(x) for x <= 0 (or NaN) with a relative error of 3e-7 + 3e-9 |x|; results below 2^-126 are zero. Shorter than
+// vf_exp_negative, both in operations and in the longest chain of them.
+MK_INLINE vf vf_exp_score(vf x) {
+  vf c = vf_select(x < -104.0f, (vf)-104.0f, x);
+  const vf magic = 0x1.8p23f;
+  vf shifted = c * 0x1.715476p+0f + magic; // the integer nearest x / ln 2, in the low bits
+  vi exponent = (vi)shifted - ((vi)magic - 127);
+  vf scale = (vf)((exponent & ~(exponent >> 31)) << 23); // 0 where the exponent is too small
+  vf r = c - (shifted - magic) * 0x1.62e43p-1f;
+  // e^r = 1 + r + r^2 (...): minimax for |r| <= ln 2 / 2, relative error 1.1e-7.
+  vf high = r * 0x1.106252p-7f + 0x1.572a66p-5f, low = r * 0x1.5557bp-3f + 0x1.fffdfcp-2f, square = r * r;
+  vf p = (high * square + low) * square + r;
+  return p * scale + scale; // a NaN stays one
+}
+
+MK_INLINE vf mk_look_up(const float *table, const int32_t *index) {
+  vi at, steps;
+  __builtin_memcpy(&at, index, sizeof at);
+  for (int i = 0; i < MK_WIDTH; i++) steps[i] = i;
+  // Neighbours are often neighbours in the table too: distances between positions.
+  vi differs = at ^ (index[0] + steps);
+#if MK_ISA == 2
+  if (_mm512_test_epi32_mask((__m512i)differs, (__m512i)differs) == 0) return vf_load(table + index[0]);
+  return (vf)_mm512_i32gather_ps((__m512i)at, table, 4);
+#elif MK_ISA == 1
+  if (_mm256_testz_si256((__m256i)differs, (__m256i)differs)) return vf_load(table + index[0]);
+  return (vf)_mm256_i32gather_ps(table, (__m256i)at, 4);
+#else
+  vf found;
+  (void)differs;
+  for (int i = 0; i < MK_WIDTH; i++) found[i] = mk_load1(table + at[i]);
+  return found;
+#endif
+}
+
+// Adds the biases to scores [keys][16] and returns the maxima of one vector of queries.
+MK_INLINE vf mk_biased_top(
+  const int adds, const int looks_up, mk_int keys, float *scores, const mk_panel_biases *b, mk_int lane, vf top) {
+  for (mk_int at = lane; at < keys * MK_PANEL; at += MK_PANEL) {
+    vf s = vf_load(scores + at);
+    if (adds) s += vf_load(b->bias + at);
+    if (looks_up) s += mk_look_up(b->table, b->index + at);
+    if (adds || looks_up) vf_store(scores + at, s);
+    top = vf_max(s, top);
+  }
+  return top;
+}
+
+static void mk_softmax_panel(
+  mk_int keys, float *scores, const mk_panel_biases *b, float *tops, float *sums, float *factors) {
+  for (mk_int lane = 0; lane < MK_PANEL; lane += MK_WIDTH) {
     float *s = scores + lane;
-    vf top = -__builtin_inff();
-    for (mk_int j = 0; j < keys; j++) top = vf_max(vf_load(s + j * MK_PANEL), top);
+    vf before = vf_load(tops + lane), top;
+    if (b->bias && b->table) {
+      top = mk_biased_top(1, 1, keys, scores, b, lane, before);
+    } else if (b->bias) {
+      top = mk_biased_top(1, 0, keys, scores, b, lane, before);
+    } else if (b->table) {
+      top = mk_biased_top(0, 1, keys, scores, b, lane, before);
+    } else {
+      top = mk_biased_top(0, 0, keys, scores, b, lane, before);
+    }
+    vf_store(tops + lane, top);
     // A query that sees nothing: subtracting 0 keeps -inf, whose exponential is 0; a NaN stays one.
     top = vf_select(top == -__builtin_inff(), (vf)0.0f, top);
-    vf total = 0;
+    vf factor = vf_exp_score(before - top), total = 0;
     mk_int j = 0;
     for (; j + 2 <= keys; j += 2) {
-      vf e0 = vf_exp_negative(vf_load(s + j * MK_PANEL) - top);
-      vf e1 = vf_exp_negative(vf_load(s + (j + 1) * MK_PANEL) - top);
+      vf e0 = vf_exp_score(vf_load(s + j * MK_PANEL) - top);
+      vf e1 = vf_exp_score(vf_load(s + (j + 1) * MK_PANEL) - top);
       vf_store(s + j * MK_PANEL, e0);
       vf_store(s + (j + 1) * MK_PANEL, e1);
       total += e0 + e1;
     }
     for (; j < keys; j++) {
-      vf e = vf_exp_negative(vf_load(s + j * MK_PANEL) - top);
+      vf e = vf_exp_score(vf_load(s + j * MK_PANEL) - top);
       vf_store(s + j * MK_PANEL, e);
       total += e;
     }
-    vf_store(sums + lane, total);
+    vf_store(sums + lane, vf_load(sums + lane) * factor + total);
+    vf_store(factors + lane, factor);
   }
 }
 

@@ -8,6 +8,7 @@
 enum {
   MK_COLUMN_FLOATS = 48 * 1024, // columns of one task and depth block: they stay in the second cache
   MK_MAX_PIXELS = 1024,         // pixels of one task
+  MK_PLANES_AHEAD = 6,          // of the plane that is copied, the one that is fetched
   MK_WEIGHT_ROWS = 96,          // output channels whose weights stay there beside them
 };
 
@@ -153,6 +154,11 @@ static void mk_make_columns(
     } else {
       mk_make_column(c, plane, u, t, first, last, row);
     }
+    // A few planes ahead: short rows of many planes are nothing that the processor foresees.
+    if (direct && p + MK_PLANES_AHEAD < depth) {
+      const float *ahead = from + MK_PLANES_AHEAD * s->height * s->width;
+      for (mk_int i = 0; i < n; i += MK_PANEL) __builtin_prefetch(ahead + i, 0, 2);
+    }
     float *o = out + p * MK_PANEL;
     for (mk_int i = 0; i < whole; i += MK_PANEL, o += depth * MK_PANEL) memcpy(o, from + i, MK_PANEL * sizeof(float));
     if (whole < n) {
@@ -191,11 +197,11 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
     // Groups of blocks whose weights stay in the second cache; within one, a panel of columns stays in the first.
     for (mk_int group0 = block0; group0 < block1; group0 += MK_WEIGHT_ROWS / MK_BLOCK_ROWS) {
       mk_int group1 = mk_min(group0 + MK_WEIGHT_ROWS / MK_BLOCK_ROWS, block1);
-      for (mk_int j = 0; j < pixels;) {
-        mk_int width = mk_min(pixels - j, kernels->panels * MK_PANEL);
-        for (mk_int b = group0; b < group1; b++) {
-          mk_int first = mk_part(channels, c->blocks, b), height = mk_part(channels, c->blocks, b + 1) - first;
-          mk_int channel = group * channels + first;
+      for (mk_int b = group0; b < group1; b++) {
+        mk_int first = mk_part(channels, c->blocks, b), height = mk_part(channels, c->blocks, b + 1) - first;
+        mk_int channel = group * channels + first;
+        for (mk_int j = 0; j < pixels;) {
+          mk_int width = mk_min(pixels - j, kernels->panels * MK_PANEL);
           mk_int at = (image * s->out_channels + channel) * c->pixels + pixel0 + j;
           mk_tile t = {
             .a = c->packed + channel * all_chunks * MK_CHUNK + depth0 * height,
@@ -220,8 +226,8 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
           if (last && c->activation > MK_ACT_RELU) {
             kernels->activate(c->activation, height, width, c->y + at, c->pixels);
           }
+          j += width;
         }
-        j += width;
       }
     }
   }

@@ -50,6 +50,13 @@ typedef struct {
   const int32_t *row_zeros, *column_sums;
 } mk_tile;
 
+// Biases of a panel of 16 queries in the layout of its scores, [keys][16]; NULL: none.
+typedef struct {
+  const float *bias;
+  const float *table; // what index points into
+  const int32_t *index;
+} mk_panel_biases;
+
 typedef void (*mk_tile_fn)(const mk_tile *tile);
 
 typedef enum { MK_PACKED, MK_STRIDED, MK_COLUMN, MK_LAYOUTS } mk_layout;
@@ -89,8 +96,10 @@ typedef struct {
   // out[p * 16 + r] = scale * x[r * row_stride + p], zero for r >= rows (rows <= 16).
   void (*transpose_panel)(
     mk_int rows, mk_int n, const float *x, mk_int row_stride, float scale, float *out, int32_t add);
-  // Scores [keys][16 queries] to exp(score - max) in place; sums[16] receives their sums.
-  void (*softmax_panel)(mk_int keys, float *scores, float *sums);
+  // Scores [keys][16 queries] of one more block of keys to exp(score + biases - top) in place, tops[16] and sums[16]
+  // being those of all blocks so far; factors[16] receives what the outputs so far must be multiplied with.
+  void (*softmax_panel)(
+    mk_int keys, float *scores, const mk_panel_biases *biases, float *tops, float *sums, float *factors);
   // One query: dot products with keys, and the weighted sum of values.
   void (*dot_rows)(mk_int keys, mk_int d, const float *q, float scale, const float *k, mk_int k_row, float *scores);
   float (*softmax_row)(mk_int n, float *x); // x = exp(x - max), returns the sum; 0 when all are -inf

@@ -7,11 +7,19 @@ MK_INLINE void MK_MULTIPLY(
   const int rows, const int panels, const mk_layout layout, const mk_tile *t,
   vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
   const int vectors = panels * MK_VECTORS;
-  // c is needed when the sums are done: fetched meanwhile.
+  // c and the residual are needed when the sums are done: fetched meanwhile. Of a row that is not aligned it is the end
+  // that the tile before has not touched.
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++) {
-    __builtin_prefetch(t->c + r * t->ldc, 1, 3);
-    if (panels > 1) __builtin_prefetch(t->c + r * t->ldc + t->c_panel, 1, 3);
+    __builtin_prefetch(t->c + r * t->ldc + MK_PANEL - 1, 1, 3);
+    if (panels > 1) __builtin_prefetch(t->c + r * t->ldc + t->c_panel + MK_PANEL - 1, 1, 3);
+  }
+  if (t->residual) {
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++) {
+      __builtin_prefetch(t->residual + r * t->ldr + MK_PANEL - 1, 0, 3);
+      if (panels > 1) __builtin_prefetch(t->residual + r * t->ldr + 2 * MK_PANEL - 1, 0, 3);
+    }
   }
   // Few accumulators cannot hide the latency of an addition: then several sets share the depth.
   const int sets = rows * vectors <= 2 ? 4 : rows * vectors <= 6 ? 2 : 1;

@@ -14,6 +14,8 @@ public struct Operator: Sendable {
   public let isView: Bool
   /// True when output 0 may lie where an input of its type and shape lies.
   public let mayOverwrite: Bool
+  /// The inputs that output 0 may be written over while they are read, where they have its type and shape.
+  public let overwritableInputs: [Int]
   public let infer: @Sendable (Inference) throws(MueError) -> [TensorInfo]
   public let prepare: @Sendable (Call) throws(MueError) -> Step
   /// Multiply-adds of one call; 0 for everything that is not a product.
@@ -24,7 +26,7 @@ public struct Operator: Sendable {
 
   public init(
     _ name: String, domain: String = "", versions: ClosedRange<Int> = 1...28, isView: Bool = false,
-    mayOverwrite: Bool = false,
+    mayOverwrite: Bool = false, overwritableInputs: [Int]? = nil,
     infer: @escaping @Sendable (Inference) throws(MueError) -> [TensorInfo],
     multiplyAdds: @escaping @Sendable ([TensorInfo?], [TensorInfo], Attributes) -> Int = { _, _, _ in 0 },
     pack: (@Sendable (Inference, ComputeContext) throws(MueError) -> Void)? = nil,
@@ -35,6 +37,7 @@ public struct Operator: Sendable {
     self.versions = versions
     self.isView = isView
     self.mayOverwrite = mayOverwrite
+    self.overwritableInputs = overwritableInputs ?? (mayOverwrite ? [0, 1] : [])
     self.infer = { node throws(MueError) in
       do throws(MueError) {
         for case let input? in node.inputs { _ = try Shape.elementCount(input.shape) }

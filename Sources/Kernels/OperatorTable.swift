@@ -16,7 +16,9 @@ public enum OperatorTable {
   private static let selections: [Operator] =
     Operator.reductions + Operator.argExtrema
     + [.gather, .gatherElements, .gatherND, .scatterElements, .scatterND, .topK, .cumSum]
-  private static let products: [Operator] = [.matMul, .gemm, .einsum, .linear, .attention]
+  private static let products: [Operator] = [
+    .matMul, .gemm, .einsum, .linear, .attention, .attentionPanels,
+  ]
   private static let spatial: [Operator] =
     Operator.convolutions + Operator.pools + Operator.softmaxes + Operator.layerNormalizations
     + Operator.channelNormalizations + [.resize]

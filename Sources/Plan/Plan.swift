@@ -24,6 +24,8 @@ public final class Plan {
 
   /// Multiply-adds of a run of overridden steps, by node, for traces.
   public var overrideCosts: [Int: () -> Int] = [:]
+  /// Bytes of the arena that this plan's values need.
+  public private(set) var arenaByteCount = 0
 
   private var steps: [(step: Step, node: Int)] = []
   /// Of each step, for traces; made when first needed.
@@ -148,7 +150,7 @@ public final class Plan {
     var roots: [ValueID: ValueID] = [:]
     var first: [ValueID: Int] = [:]
     var last: [ValueID: Int] = [:]
-    func root(_ value: ValueID) -> ValueID { roots[value] ?? value }
+    func root(_ value: ValueID) -> ValueID { Self.root(value, roots) }
     for (step, index) in dataNodes.enumerated() {
       let node = graph.nodes[index]
       for case let input? in node.inputs { last[root(input)] = step }
@@ -164,6 +166,7 @@ public final class Plan {
       }
     }
     for output in outputs { last[root(output)] = dataNodes.count }
+    overwrite(dataNodes, infos, &roots, first: &first, last: &last)
     // A feed is loaded before the first step, and may be read after the last one.
     for case (let value, .buffer) in feeds {
       first[value] = 0
@@ -180,6 +183,7 @@ public final class Plan {
     let planner = try MemoryPlanner(requests)
     let arena = try workspace.arena(byteCount: planner.byteCount)
     self.arena = arena
+    arenaByteCount = planner.byteCount
     for (value, offset) in zip(made, planner.offsets) {
       guard let info = infos[value] else { continue }
       operands[value] = Operand(info.type, info.shape, arena.base + offset)
@@ -187,7 +191,8 @@ public final class Plan {
     for index in dataNodes {
       // In graph order, so that a view of a view finds its source.
       for case let output? in graph.nodes[index].outputs {
-        guard let source = roots[output], let info = infos[output] else { continue }
+        guard roots[output] != nil, let info = infos[output] else { continue }
+        let source = root(output)
         let memory: UnsafeMutableRawPointer
         if let operand = operands[source] {
           memory = operand.pointer
@@ -195,6 +200,45 @@ public final class Plan {
           memory = try constantPointer(source, infos)
         }
         operands[output] = Operand(info.type, info.shape, memory)
+      }
+    }
+  }
+
+  private static func root(_ value: ValueID, _ roots: [ValueID: ValueID]) -> ValueID {
+    var value = value
+    while let next = roots[value] { value = next }
+    return value
+  }
+
+  /// Lets results take the place of what dies with the step and may be overwritten: a residual, a term of a sum.
+  private func overwrite(
+    _ dataNodes: [Int], _ infos: [TensorInfo?], _ roots: inout [ValueID: ValueID], first: inout [ValueID: Int],
+    last: inout [ValueID: Int]
+  ) {
+    func byteCount(_ value: ValueID) -> Int? {
+      guard let info = infos[value] else { return nil }
+      return try? Shape.byteCount(info.shape, info.type)
+    }
+    for (step, index) in dataNodes.enumerated() {
+      let node = graph.nodes[index]
+      guard let kernel = graph.kernel(of: node), !kernel.overwritableInputs.isEmpty, node.outputs.count == 1,
+        let output = node.outputs[0], let end = last[output], first[output] == step
+      else { continue }
+      for slot in kernel.overwritableInputs where slot < node.inputs.count {
+        guard let input = node.inputs[slot], infos[input]?.shape == infos[output]?.shape,
+          infos[input]?.type == infos[output]?.type
+        else { continue }
+        let source = Self.root(input, roots)
+        // Made by a step of this plan, as large, read for the last time, and by no other operand.
+        guard let start = first[source], start < step, last[source] == step, byteCount(source) == byteCount(output),
+          node.inputs.enumerated().allSatisfy({ other, value in
+            other == slot || value.map { Self.root($0, roots) != source } ?? true
+          })
+        else { continue }
+        roots[output] = source
+        last[source] = end
+        (first[output], last[output]) = (nil, nil)
+        break
       }
     }
   }

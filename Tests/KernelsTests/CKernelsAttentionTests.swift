@@ -8,6 +8,10 @@ extension CKernels {
     /// 0 none, 1 the same for all queries [B, 1, 1, Tk], 2 per head and query [1, H, Tq, Tk], 3 both, 4 two full ones,
     /// 5 two that are the same for all queries.
     var bias = 0
+    /// Bias 0, which is then per head and query, comes in panels.
+    var panels = false
+    /// One more bias is looked up in a table; half of the indices run along with the queries.
+    var table = false
     var ragged = false
     var pool: OpaquePointer?
     var seed: UInt64 = 1
@@ -35,7 +39,7 @@ extension CKernels {
       biases.append((floats, c.tk, 0, 0))
     }
     func full() {
-      let row = c.tk + randoms.int(0...3)
+      let row = c.tk + (c.panels ? 0 : randoms.int(0...3))
       let floats = randoms.floats(c.heads * c.tq * row)
       for h in 0..<c.heads {
         for i in 0..<c.tq {
@@ -44,10 +48,33 @@ extension CKernels {
       }
       biases.append((floats, 0, c.tq * row, row))
     }
+    if c.panels { full() }
     if [1, 3, 5].contains(c.bias) { same() }
     if [2, 3, 4].contains(c.bias) { full() }
     if c.bias == 4 { full() }
     if c.bias == 5 { same() }
+    let inPanels = ((c.tq + 15) / 16) * c.tk * 16
+    let panels = Floats(c.panels ? c.heads * inPanels : 0)
+    if c.panels { mk_attention_panels(c.pool, c.heads, c.tq, c.tk, biases[0].floats.p, panels.p) }
+    let extent = c.tq + c.tk + 3
+    let table = randoms.floats(c.heads * extent)
+    var index = [Int32](repeating: 0, count: c.tq * c.tk)
+    for i in 0..<c.tq {
+      for j in 0..<c.tk {
+        index[i * c.tk + j] = Int32(j % 2 == 0 ? i + c.tk - j : randoms.int(0...(extent - 1)))
+      }
+    }
+    var indexPanels = [Int32](repeating: -1, count: inPanels)
+    mk_attention_panels(c.pool, 1, c.tq, c.tk, index, &indexPanels)
+    #expect(indexPanels.allSatisfy { $0 >= 0 && $0 < extent })
+    let given = biases.count
+    if c.table {
+      let floats = Floats(c.heads * c.tq * c.tk)
+      for h in 0..<c.heads {
+        for at in index.indices { floats[h * c.tq * c.tk + at] = table[h * extent + Int(index[at])] }
+      }
+      biases.append((floats, 0, c.tq * c.tk, c.tk))
+    }
 
     let scale: Float = 0.31
     let kPointers = keys.map { Optional(UnsafePointer($0.p)) }
@@ -62,17 +89,24 @@ extension CKernels {
           (a.k, a.k_head, a.k_row) = (k.baseAddress, c.tk * kRow, kRow)
           (a.v, a.v_head, a.v_row) = (v.baseAddress, c.tk * vRow, vRow)
           if c.ragged { a.tk_per_batch = lengths.baseAddress }
-          if biases.count > 0 {
+          if c.panels {
+            a.bias.0 = mk_attention_bias(p: panels.p, batch: 0, head: inPanels, row: 0)
+            a.bias_in_panels = 1
+          } else if given > 0 {
             let b = biases[0]
             a.bias.0 = mk_attention_bias(p: b.floats.p, batch: b.batch, head: b.head, row: b.row)
           }
-          if biases.count > 1 {
+          if given > 1 {
             let b = biases[1]
             a.bias.1 = mk_attention_bias(p: b.floats.p, batch: b.batch, head: b.head, row: b.row)
           }
           (a.out, a.out_batch, a.out_head, a.out_row) = (out.p, c.tq * c.heads * outRow, outRow, c.heads * outRow)
+          if c.table { (a.table, a.table_head) = (UnsafePointer(table.p), extent) }
           let scratch = Bytes(mk_attention_scratch(c.pool, &a))
-          mk_attention(c.pool, &a, scratch.base)
+          indexPanels.withUnsafeBufferPointer { indices in
+            if c.table { a.table_index = indices.baseAddress }
+            mk_attention(c.pool, &a, scratch.base)
+          }
           #expect(scratch.intact)
         }
       }
@@ -134,6 +168,29 @@ extension CKernels {
     }
   }
 
+  /// Biases in panels and in tables, for few queries and for many, with and without a mask beside them.
+  @Test(arguments: instructionSets)
+  func attentionBiasesInPanels(isa: Int32) {
+    let pool = mk_pool_create(3)
+    defer { mk_pool_destroy(pool) }
+    var randoms = Randoms(UInt64(isa) + 950)
+    Self.with(isa) {
+      for tq in [1, 2, 3, 4, 7, 15, 16, 17, 31, 33, 48, 65, 130] {
+        for kind in 1...3 {
+          var c = Case(
+            batch: randoms.int(1...2), heads: randoms.int(1...3), tq: tq, tk: randoms.int(1...40),
+            dqk: randoms.int(1...20), dv: randoms.int(1...20), bias: tq % 2, panels: kind & 1 > 0,
+            table: kind & 2 > 0, ragged: tq % 4 == 3, seed: UInt64(tq * 4 + kind))
+          c.pool = tq % 2 == 0 ? pool : nil
+          check(isa, c)
+        }
+      }
+      // More keys than one block of them, more queries than one task takes together.
+      check(isa, Case(heads: 2, tq: 150, tk: 403, dqk: 16, dv: 32, bias: 1, panels: true, table: true, seed: 970))
+      check(isa, Case(tq: 70, tk: 200, dqk: 8, dv: 20, panels: true, pool: pool, seed: 971))
+    }
+  }
+
   /// Causal masks, hidden keys, and queries that see nothing: those give zeros.
   @Test(arguments: instructionSets)
   func attentionMasks(isa: Int32) {
@@ -145,6 +202,15 @@ extension CKernels {
         }
         check(isa, Case(heads: 2, tq: tq, tk: 19, dqk: 8, dv: 5, bias: 3, seed: 62)) { batch, query, key in
           batch < 0 && query % 4 == 1 || batch >= 0 && key > 9
+        }
+        check(isa, Case(heads: 2, tq: tq, tk: 19, dqk: 8, dv: 5, bias: 1, panels: true, seed: 63)) {
+          (batch, query, key) in batch < 0 && query % 4 == 1 || batch >= 0 && key > 9
+        }
+      }
+      // Whole blocks of keys that a query does not see, before and behind those that it sees.
+      for tq in [17, 70] {
+        check(isa, Case(tq: tq, tk: 600, dqk: 8, dv: 16, bias: 2, seed: 64)) { _, query, key in
+          query % 3 == 0 ? key < 410 : query % 3 == 1 ? key > 150 : true
         }
       }
     }

@@ -116,6 +116,7 @@ import Testing
     case "LayerNormalization": return ([matrix, try ones([2]), try ones([2])], [:])
     case "RMSNormalization", "SimplifiedLayerNormalization": return ([matrix, try ones([2])], [:])
     case "Attention": return ([image, image, image], [:])
+    case "AttentionPanels": return ([matrix], ["extent": .int(2)])
     case "Einsum": return ([matrix, matrix], ["equation": .string("ij,jk->ik")])
     default:
       let binary = [
@@ -127,7 +128,8 @@ import Testing
   }
 
   private static let limits: [String: String] = [
-    "Attention": "layouts BHTD and BTHD, keys also BHDT; up to two additive biases",
+    "Attention": "layouts BHTD and BTHD, keys also BHDT; up to two additive biases, and one looked up in a table",
+    "AttentionPanels": "biases, or indices of a table, in the order in which Attention reads them",
     "BatchNormalization": "inference only", "CastLike": "floats to integers saturate",
     "Cast": "floats to integers saturate",
     "Constant": "no strings, no sparse tensors", "Conv": "one or two spatial axes",

@@ -141,11 +141,20 @@ typedef struct {
   mk_int v_head, v_row;
   const mk_int *tk_per_batch; /* [batch] keys of each item, each <= tk; NULL: tk for all */
   mk_attention_bias bias[2];
+  /* bias[0] is in panels of 16 queries as mk_attention_panels makes them, [tq / 16][tk][16]; its row is not read. */
+  int32_t bias_in_panels;
+  /* One more bias, NULL: none: table[head * table_head + index of query and key], the indices in panels as well. */
+  const float *table;
+  mk_int table_head;
+  const int32_t *table_index;
   float *out;
   mk_int out_batch, out_head, out_row;
 } mk_attention_args;
 size_t mk_attention_scratch(const mk_pool *pool, const mk_attention_args *args);
 void mk_attention(mk_pool *pool, const mk_attention_args *args, void *scratch);
+/* `count` matrices x [tq, tk] of 4-byte elements to panels of 16 queries, [ceil(tq / 16)][tk][16] each, zeros behind the
+ * last query. */
+void mk_attention_panels(mk_pool *pool, mk_int count, mk_int tq, mk_int tk, const void *x, void *panels);
 
 /* ---- Rows ---------------------------------------------------------------------------------------------------- */
 

@@ -42,7 +42,9 @@ public struct UnifiedGraph: Sendable {
         try Self.shape(of: port, roles: roles, imageSize: imageSize, sizes: sizes)
       }
     }
-    try GraphOptimizer.fuseEpilogues(&graph, shapes: table(graph))
+    let open = try table(graph)
+    try GraphOptimizer.fuseEpilogues(&graph, shapes: open)
+    try GraphOptimizer.layOutBiases(&graph, decoderInput: roles.decoderInputIDs.value, shapes: open)
     let shapes = try table(graph)
     let streams = try StreamMap(graph, roles: roles, shapes: shapes, configuration: configuration)
     let encoder = streams.joint.map { [$0] } ?? [streams.image, streams.text].compactMap { $0 }

@@ -25,4 +25,12 @@ public enum GraphOptimizer {
     graph.removeDeadNodes()
     try graph.checkInvariants()
   }
+
+  /// Lays position biases of an encoder out for attention; `decoderInput` is what only the decoder depends on.
+  public static func layOutBiases(
+    _ graph: inout Graph, decoderInput: ValueID, shapes: ShapeTable
+  ) throws(MueError) {
+    try EncoderBiases.run(&graph, decoderInput: decoderInput, shapes: shapes)
+    try graph.checkInvariants()
+  }
 }

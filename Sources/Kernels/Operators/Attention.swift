@@ -12,7 +12,11 @@ extension Operator {
   ///
   /// Inputs q, k, v (float32, rank 4, or rank 3 without a head axis), bias0 and bias1 (optional, broadcast to
   /// [B, H, Tq, Tk], or [B, Tq, Tk] for rank 3). Attributes: `scale`; `q_layout`, `k_layout`, `v_layout`, `out_layout`:
-  /// BHTD (default) or BTHD; k may be BHDT, already transposed.
+  /// BHTD (default) or BTHD; k may be BHDT, already transposed. With `bias0_layout` panels, bias0 is what
+  /// `AttentionPanels` makes of [B or 1, H or 1, Tq, Tk].
+  ///
+  /// A third bias may be looked up: input 5 is a table [H, n] and input 6 says, in panels of [Tq, Tk], which element of
+  /// the head's row it is; the indices are those of `AttentionPanels` with an extent of n.
   static let attention = Operator(
     "Attention", domain: "mue",
     infer: { node throws(MueError) in
@@ -71,6 +75,11 @@ extension Operator {
     var spreads: [(copy: StridedCopy, from: UnsafeMutableRawPointer, at: Int, index: Int)] = []
     for index in 0..<2 {
       guard let operand = call.optional(3 + index) else { continue }
+      if index == 0, sizes.hasPanels {
+        arguments.bias.0 = sizes.panelBias(operand)
+        arguments.bias_in_panels = 1
+        continue
+      }
       let shape = sizes.biasShape(operand.shape)
       let strides = StridedLoop.broadcastStrides(shape, to: [batch, sizes.heads, sizes.tq, tk], width: 1)
       var bias = mk_attention_bias(p: operand.floats, batch: strides[0], head: strides[1], row: strides[2])
@@ -86,6 +95,12 @@ extension Operator {
         bias = mk_attention_bias(p: operand.floats, batch: wide[0], head: wide[1], row: wide[2])
       }
       if index == 0 { arguments.bias.0 = bias } else { arguments.bias.1 = bias }
+    }
+    if let table = call.optional(5), let index = call.optional(6) {
+      try checkIndices(index, below: table.shape[1])
+      arguments.table = UnsafePointer(table.floats)
+      arguments.table_head = table.shape[1]
+      arguments.table_index = UnsafePointer(index.pointer.assumingMemoryBound(to: Int32.self))
     }
     let kernelAt = take(0)
     let (pool, scratch) = (call.context.pool, call.scratch)
@@ -124,6 +139,17 @@ extension Operator {
   }
 }
 
+/// The kernel trusts the indices of its table: they are known now, and all of them are looked at.
+private func checkIndices(_ index: Operand, below extent: Int) throws(MueError) {
+  guard index.constant != nil else { throw MueError(.unsupported, "indices of a bias that depend on data") }
+  let extent = UInt32(clamping: extent)
+  let indices = UnsafeBufferPointer(start: index.pointer.assumingMemoryBound(to: UInt32.self), count: index.count)
+  var largest: UInt32 = 0
+  // A negative one is a large one.
+  for index in indices { largest = max(largest, index) }
+  guard largest < extent else { throw IndexReader.outside(Int(Int32(bitPattern: largest)), Int(extent)) }
+}
+
 /// Element strides of a [batch, head, row, depth] operand; the depth is contiguous.
 private struct AttentionLayout {
   var batch: Int
@@ -146,6 +172,8 @@ private struct AttentionSizes {
   let out: AttentionLayout
   let keysAreTransposed: Bool
   let outputShape: [Int]
+  /// Bias 0 is in panels of queries.
+  let hasPanels: Bool
   private let hasHeads: Bool
 
   init(inputs: [TensorInfo?], attributes: Attributes) throws(MueError) {
@@ -156,7 +184,7 @@ private struct AttentionSizes {
     guard rank == 3 || rank == 4, k.shape.count == rank, v.shape.count == rank else {
       throw MueError(.invalidModel, "queries \(q.shape), keys \(k.shape), values \(v.shape)")
     }
-    for case let input? in inputs where input.type != .float32 {
+    for case let input? in inputs.prefix(6) where input.type != .float32 {
       throw MueError(.unsupported, "attention on \(input.type.name) elements")
     }
     hasHeads = rank == 4
@@ -179,14 +207,48 @@ private struct AttentionSizes {
     let shape = name == "BTHD" ? [batch, tq, heads, valueDepth] : [batch, heads, tq, valueDepth]
     outputShape = rank == 4 ? shape : [batch, tq, valueDepth]
     out = try Self.sizes(outputShape, name).layout
+    hasPanels = try attributes.string("bias0_layout", default: "rows") == "panels"
+    try checkTable(inputs.count > 5 ? inputs[5] : nil, inputs.count > 6 ? inputs[6] : nil)
     for index in 3..<5 {
       guard index < inputs.count, let bias = inputs[index] else { continue }
+      if index == 3, hasPanels {
+        try checkPanels(bias)
+        continue
+      }
       guard bias.shape.count <= 4,
         try Shape.broadcast(biasShape(bias.shape), [batch, heads, tq, tk]) == [batch, heads, tq, tk]
       else {
         throw MueError(.invalidModel, "bias \(bias.shape) does not broadcast to \([batch, heads, tq, tk])")
       }
     }
+  }
+
+  /// Panels of queries of one head: [panels, keys, 16].
+  private var panelShape: [Int] { [(tq &+ Operator.panelWidth &- 1) / Operator.panelWidth, tk, Operator.panelWidth] }
+
+  private func checkPanels(_ bias: TensorInfo) throws(MueError) {
+    guard bias.shape.count == 5, Array(bias.shape[2...]) == panelShape, [1, batch].contains(bias.shape[0]),
+      [1, heads].contains(bias.shape[1])
+    else {
+      throw MueError(.invalidModel, "panels \(bias.shape) for \([batch, heads, tq, tk])")
+    }
+  }
+
+  private func checkTable(_ table: TensorInfo?, _ index: TensorInfo?) throws(MueError) {
+    guard table != nil || index != nil else { return }
+    guard let table, let index, table.shape.count == 2, table.shape[0] == heads, table.shape[1] > 0,
+      index.type == .int32, index.shape == panelShape
+    else {
+      throw MueError(.invalidModel, "a table \(table?.shape ?? []) and indices \(index?.shape ?? [])")
+    }
+  }
+
+  /// The bias whose panels are `operand`.
+  func panelBias(_ operand: Operand) -> mk_attention_bias {
+    let head = panelShape.reduce(1, &*)
+    return mk_attention_bias(
+      p: operand.floats, batch: operand.shape[0] > 1 ? operand.shape[1] &* head : 0,
+      head: operand.shape[1] > 1 ? head : 0, row: tk)
   }
 
   /// A bias of lower rank as [batch, head, query, key].

@@ -10,7 +10,7 @@ extension Operator {
 
   private static func convolution(_ name: String, domain: String) -> Operator {
     Operator(
-      name, domain: domain,
+      name, domain: domain, overwritableInputs: domain == "mue" ? [3] : [],
       infer: { node throws(MueError) in
         let (x, w) = (try node.input(0), try node.input(1))
         for index in node.inputs.indices where node.optional(index) != nil {

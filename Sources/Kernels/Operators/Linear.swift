@@ -5,7 +5,7 @@ extension Operator {
   /// activation(x W + bias + residual): x [..., K], W a constant [K, N] ([N, K] with `transposed`), bias [N], residual
   /// of the output's shape [..., N].
   static let linear = Operator(
-    "Linear", domain: "mue",
+    "Linear", domain: "mue", overwritableInputs: [3],
     infer: { node throws(MueError) in
       let (x, w) = (try node.input(0), try node.input(1))
       try node.require(0, .float32)
