@@ -1,9 +1,14 @@
-// Chooses the instruction set: once per process, or as a test wishes.
+// Chooses the instruction set: once per process, as MUE_ISA says or else the widest, or as a test wishes.
 #include "kernels.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 static _Atomic(const mk_kernels *) mk_chosen;
+
+// What MUE_ISA asks for: an mk_isa, or one of these.
+enum { MK_WISH_NONE = MK_ISA_BEST, MK_WISH_UNKNOWN = -2, MK_WISH_UNREAD = -3 };
+static _Atomic(int32_t) mk_wish = MK_WISH_UNREAD;
 
 static int32_t mk_has(int32_t isa) {
 #if defined(__x86_64__)
@@ -20,6 +25,8 @@ static int32_t mk_has(int32_t isa) {
     return avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
   default: break;
   }
+#elif defined(__aarch64__)
+  if (isa == MK_ISA_NEON) return 1; // every such processor has it
 #endif
   return isa == MK_ISA_PORTABLE;
 }
@@ -32,6 +39,8 @@ static const mk_kernels *mk_table(int32_t isa) {
   case MK_ISA_AVX512: return &mk_kernels_avx512;
   case MK_ISA_AVX512_VNNI: return &mk_kernels_avx512_vnni;
   case MK_ISA_AVX512_BF16: return &mk_kernels_avx512_bf16;
+#elif defined(__aarch64__)
+  case MK_ISA_NEON: return &mk_kernels_neon;
 #endif
   default: return &mk_kernels_portable;
   }
@@ -39,16 +48,36 @@ static const mk_kernels *mk_table(int32_t isa) {
 
 // Best first.
 static const int32_t mk_preferred[] = {
-  MK_ISA_AVX512_BF16, MK_ISA_AVX512_VNNI, MK_ISA_AVX512, MK_ISA_AVX2_VNNI, MK_ISA_AVX2, MK_ISA_PORTABLE};
+  MK_ISA_AVX512_BF16, MK_ISA_AVX512_VNNI, MK_ISA_AVX512, MK_ISA_AVX2_VNNI, MK_ISA_AVX2, MK_ISA_NEON, MK_ISA_PORTABLE};
+
+// The environment is read once: a host that changes it later changes nothing.
+static int32_t mk_read_wish(void) {
+  int32_t wish = atomic_load(&mk_wish);
+  if (wish != MK_WISH_UNREAD) return wish;
+  static const char *const names[] = {
+    [MK_ISA_PORTABLE] = "portable", [MK_ISA_AVX2] = "avx2", [MK_ISA_AVX512] = "avx512", [MK_ISA_NEON] = "neon",
+    [MK_ISA_AVX2_VNNI] = "avx2-vnni", [MK_ISA_AVX512_VNNI] = "avx512-vnni", [MK_ISA_AVX512_BF16] = "avx512-vnni-bf16"};
+  const char *value = getenv("MUE_ISA");
+  wish = value && *value ? MK_WISH_UNKNOWN : MK_WISH_NONE;
+  for (int32_t isa = 0; wish == MK_WISH_UNKNOWN && isa <= MK_ISA_AVX512_BF16; isa++) {
+    if (strcmp(value, names[isa]) == 0) wish = isa;
+  }
+  int32_t expected = MK_WISH_UNREAD;
+  return atomic_compare_exchange_strong(&mk_wish, &expected, wish) ? wish : expected;
+}
 
 const mk_kernels *mk_current_kernels(void) {
   const mk_kernels *kernels = atomic_load_explicit(&mk_chosen, memory_order_acquire);
   if (kernels) return kernels;
-  const int32_t *isa = mk_preferred;
-  while (!mk_has(*isa)) isa++; // everything has the last one
+  int32_t isa = mk_read_wish();
+  if (isa < 0 || !mk_has(isa)) {
+    const int32_t *best = mk_preferred;
+    while (!mk_has(*best)) best++; // everything has the last one
+    isa = *best;
+  }
   // Threads that race here find the same answer; a choice that a test forced in between stands.
   const mk_kernels *expected = NULL;
-  kernels = mk_table(*isa);
+  kernels = mk_table(isa);
   return atomic_compare_exchange_strong(&mk_chosen, &expected, kernels) ? kernels : expected;
 }
 
@@ -63,3 +92,11 @@ int32_t mk_isa_force(int32_t isa) {
 }
 
 const char *mk_isa_name(void) { return mk_current_kernels()->name; }
+
+const char *mk_isa_note(void) {
+  int32_t wish = mk_read_wish();
+  if (wish == MK_WISH_NONE) return "";
+  if (wish == MK_WISH_UNKNOWN) return "MUE_ISA names no instruction set";
+  if (!mk_has(wish)) return "not MUE_ISA's, which is not available here";
+  return mk_current_kernels() == mk_table(wish) ? "by MUE_ISA" : "";
+}

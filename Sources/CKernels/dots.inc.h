@@ -6,6 +6,8 @@
 #define MK_JOIN(a, b) MK_JOIN_2(a, b)
 
 #define MK_MULTIPLY MK_JOIN(MK_DOTS, multiply)
+#define MK_FACTOR vf
+#define MK_FACTOR_LOAD (vf)mk_load1
 #include "tile_multiply.inc.h"
 
 #if MK_INTEGERS

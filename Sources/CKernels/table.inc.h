@@ -1,7 +1,7 @@
 // The table of one instruction set: everything above, in the order of mk_kernels. Instructions for narrow products, which
 // not every processor of an instruction set has, differ between tables of one file.
 
-#if MK_ISA != 0
+#if MK_ISA == 1 || MK_ISA == 2
 static void mk_f16_to_f32_rows(const uint16_t *x, mk_int n, float *y) {
   mk_int i = 0;
   for (; i + 8 <= n; i += 8) {
@@ -28,6 +28,26 @@ static void mk_f32_to_f16_rows(const float *x, mk_int n, uint16_t *y) {
     float full[8] = {0};
     __builtin_memcpy(full, x + i, (size_t)(n - i) * sizeof *x);
     _mm_storeu_si128((__m128i *)(void *)half, _mm256_cvtps_ph(_mm256_loadu_ps(full), _MM_FROUND_TO_NEAREST_INT));
+    __builtin_memcpy(y + i, half, (size_t)(n - i) * sizeof *y);
+  }
+}
+#elif MK_ISA == 3
+static void mk_f16_to_f32_rows(const uint16_t *x, mk_int n, float *y) {
+  mk_int i = 0;
+  for (; i + 4 <= n; i += 4) vst1q_f32(y + i, vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(x + i))));
+  if (i < n) {
+    uint16_t half[4] = {0};
+    __builtin_memcpy(half, x + i, (size_t)(n - i) * sizeof *x);
+    vf_store_part(y + i, n - i, vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(half))));
+  }
+}
+
+static void mk_f32_to_f16_rows(const float *x, mk_int n, uint16_t *y) {
+  mk_int i = 0;
+  for (; i + 4 <= n; i += 4) vst1_u16(y + i, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(x + i))));
+  if (i < n) {
+    uint16_t half[4];
+    vst1_u16(half, vreinterpret_u16_f16(vcvt_f16_f32(vf_load_part(x + i, n - i))));
     __builtin_memcpy(y + i, half, (size_t)(n - i) * sizeof *y);
   }
 }

@@ -24,7 +24,9 @@ enum {
 };
 
 #define MK_MULTIPLY mk_tile_multiply
-#define MK_DOT(sum, a, b) ((sum) + (a) * (b))
+#define MK_FACTOR vf_factor
+#define MK_FACTOR_LOAD vf_factor_load
+#define MK_DOT(sum, a, b) vf_add_scaled(sum, b, a)
 #define MK_SUM(a, b) ((a) + (b))
 #include "tile_multiply.inc.h"
 

@@ -1,5 +1,6 @@
-// The inner loop of a register tile, for each kind of product: MK_MULTIPLY is its name, MK_DOT(sum, a, b) adds products of
-// units of 4 bytes to a sum (a vf, whatever its bits stand for), MK_SUM adds two sums.
+// The inner loop of a register tile, for each kind of product: MK_MULTIPLY is its name, MK_FACTOR the type of a unit of 4
+// bytes of the left operand and MK_FACTOR_LOAD how it is loaded, MK_DOT(sum, a, b) adds products of units to a sum (a vf,
+// whatever its bits stand for), MK_SUM adds two sums.
 
 // Adds a and b over depth 0..<k to the accumulators. `rows`, `panels`, `layout` are constants at each use.
 MK_INLINE void MK_MULTIPLY(
@@ -41,7 +42,7 @@ MK_INLINE void MK_MULTIPLY(
       bv[v] = vf_load(b + (p) * b_stride + (v / MK_VECTORS) * b_panel + v % MK_VECTORS * MK_WIDTH); \
     }                                                                                       \
     _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) {                     \
-      vf av = mk_load1(a + r * row_stride + (p) * depth_stride);                            \
+      MK_FACTOR av = MK_FACTOR_LOAD(a + r * row_stride + (p) * depth_stride);               \
       _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                \
         sum[set][r][v] = MK_DOT(sum[set][r][v], av, bv[v]);                                 \
         MK_DONE(sum[set][r][v]);                                                            \
@@ -75,5 +76,7 @@ MK_INLINE void MK_MULTIPLY(
 }
 
 #undef MK_MULTIPLY
+#undef MK_FACTOR
+#undef MK_FACTOR_LOAD
 #undef MK_DOT
 #undef MK_SUM

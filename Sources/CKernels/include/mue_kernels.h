@@ -48,17 +48,21 @@ int32_t mk_flag_get(const mk_flag *flag);
 
 /* ---- Instruction set ----------------------------------------------------------------------------------------- */
 
+/* The environment variable MUE_ISA, read at the first use, names the instruction set to use; without it, or when the
+ * processor lacks that one, it is the best. */
 typedef enum {
-  MK_ISA_BEST = -1, MK_ISA_PORTABLE = 0, MK_ISA_AVX2 = 1, MK_ISA_AVX512 = 2,
-  MK_ISA_AVX2_VNNI = 3,   /* AVX2 and AVX-VNNI */
-  MK_ISA_AVX512_VNNI = 4, /* AVX-512 and its VNNI */
-  MK_ISA_AVX512_BF16 = 5  /* these and BF16 */
+  MK_ISA_BEST = -1, MK_ISA_PORTABLE = 0, MK_ISA_AVX2 = 1, MK_ISA_AVX512 = 2, MK_ISA_NEON = 3,
+  MK_ISA_AVX2_VNNI = 4,   /* AVX2 and AVX-VNNI */
+  MK_ISA_AVX512_VNNI = 5, /* AVX-512 and its VNNI */
+  MK_ISA_AVX512_BF16 = 6  /* these and BF16 */
 } mk_isa;
 /* For tests: use this instruction set from now on. 0: the processor does not have it (nothing changes). Packed weights
- * are the same for all of them. */
+ * are the same for all of them. MK_ISA_BEST: what it was at first. */
 int32_t mk_isa_force(int32_t isa);
-/* "portable", "avx2", "avx512", "avx2-vnni", "avx512-vnni" or "avx512-vnni-bf16". */
+/* "portable", "avx2", "avx512", "neon", "avx2-vnni", "avx512-vnni" or "avx512-vnni-bf16". */
 const char *mk_isa_name(void);
+/* What MUE_ISA had to do with it, "" when it is not set. */
+const char *mk_isa_note(void);
 
 /* ---- Products ------------------------------------------------------------------------------------------------ */
 
@@ -226,6 +230,17 @@ void mk_f16_to_f32(const uint16_t *x, mk_int n, float *y);
 void mk_f32_to_f16(const float *x, mk_int n, uint16_t *y);
 void mk_bf16_to_f32(const uint16_t *x, mk_int n, float *y);
 void mk_f32_to_bf16(const float *x, mk_int n, uint16_t *y);
+
+/* ---- Content ------------------------------------------------------------------------------------------------- */
+
+/* Changes with every change of a packed layout: what was packed under another number is of no use. */
+#define MK_PACKED_VERSION 1
+
+/* 128 bits that stand for n bytes, the same for every pool. Tells damage, not forgery. */
+void mk_content_hash(mk_pool *pool, const void *bytes, mk_int n, uint64_t hash[2]);
+/* Reads n bytes of the file `descriptor` from `offset` on, and hashes what was read. 0, or an errno: EIO where the file
+ * is shorter. */
+int32_t mk_content_read(mk_pool *pool, int32_t descriptor, int64_t offset, mk_int n, void *to, uint64_t hash[2]);
 
 #ifdef __cplusplus
 }
