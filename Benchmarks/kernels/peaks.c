@@ -25,7 +25,7 @@ typedef int32_t i16 __attribute__((vector_size(64)));
     keep(b);                                                             \
     for (long i = 0; i < rounds; i++) {                                  \
       _Pragma("clang loop unroll(full)") for (int j = 0; j < 12; j++) {  \
-        keep(a); /* or the product would be made once */                  \
+        keep(a); /* or the product would be made once */                 \
         vector s = sums[j];                                              \
         statement;                                                       \
         keep(s);                                                         \

@@ -138,8 +138,8 @@ static void mk_multiply_panels(
       t.ldr = p->ldr;
       t.relu = p->activation == MK_ACT_RELU;
     }
-    for (mk_int p = mk_part(bytes, blocks, i) / 64 * 64; p < mk_part(bytes, blocks, i + 1); p += 64) {
-      __builtin_prefetch(next + p, 0, 2);
+    for (mk_int line = mk_part(bytes / 64, blocks, i); line < mk_part(bytes / 64, blocks, i + 1); line++) {
+      __builtin_prefetch(next + line * 64, 0, 2);
     }
     mk_run_tile_list(c->form->tiles[columns > MK_PANEL], c->kernels->rows, MK_CHUNK, height, &t);
     if (last && p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, height, columns, y, p->ldy);
@@ -171,9 +171,10 @@ static void mk_multiply_group(
           c->form->widen(count, panel + i * c->weights.panel_bytes, scales, widened + i * b_bytes);
         }
       }
+      const char *next = panel + (column + wide < column1 ? wide / MK_PANEL * c->weights.panel_bytes : 0);
       mk_multiply_panels(
-        c, g, column, columns, (const float *)(const void *)b, b_bytes / (mk_int)sizeof(float),
-        panel + (column + wide < column1 ? wide / MK_PANEL * c->weights.panel_bytes : 0), count * MK_ROW_BYTES, partials + (column - column0) * g->rows);
+        c, g, column, columns, (const float *)(const void *)b, b_bytes / (mk_int)sizeof(float), next,
+        count * MK_ROW_BYTES, partials + (column - column0) * g->rows);
     }
     g->x = x;
   }

@@ -125,13 +125,14 @@ double check_activated(mk_activation activation, double x) {
 
 int main(int count, char **names) {
   static const struct { const char *name; void (*run)(void); } checks[] = {
-    {"linear", check_linear}, {"narrow", check_narrow}, {"gemm", check_gemm}, {"attention", check_attention}, {"convolution", check_convolution},
+    {"linear", check_linear}, {"bf16", check_bf16}, {"int8", check_int8}, {"gemm", check_gemm},
+    {"attention", check_attention}, {"convolution", check_convolution},
     {"depthwise", check_depthwise}, {"winograd", check_winograd}, {"rows", check_rows},
     {"elementwise", check_elementwise}, {"halves", check_halves}};
   setvbuf(stdout, NULL, _IOLBF, 0);
   check_pool = mk_pool_create(3);
   int tried = 0;
-  for (int32_t isa = MK_ISA_PORTABLE; isa <= MK_ISA_AVX512_BF16; isa++) {
+  for (int32_t isa = MK_ISA_PORTABLE; isa <= MK_ISA_WIDEST; isa++) {
     if (!mk_isa_force(isa)) continue;
     check_isa = mk_isa_name();
     int wanted = count < 2;
