@@ -25,6 +25,7 @@ typedef int32_t i16 __attribute__((vector_size(64)));
     keep(b);                                                             \
     for (long i = 0; i < rounds; i++) {                                  \
       _Pragma("clang loop unroll(full)") for (int j = 0; j < 12; j++) {  \
+        keep(a); /* or the product would be made once */                 \
         vector s = sums[j];                                              \
         statement;                                                       \
         keep(s);                                                         \
@@ -90,7 +91,6 @@ void peak_read(const void *memory, size_t bytes) {
     for (int s = 0; s < 4; s++) {
       i8 v, w;
       const char *p = (const char *)memory + s * quarter + i;
-      __builtin_prefetch(p + 2048, 0, 3);
       memcpy(&v, p, sizeof v);
       memcpy(&w, p + 32, sizeof w);
       sums[s] ^= v | w;

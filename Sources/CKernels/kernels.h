@@ -82,9 +82,10 @@ typedef struct {
 
   mk_blocks bf16, int8, wide_int8; // wide: with x in float32
 
-  // Few rows of float32 and weights in a narrow format, one panel; and one row of four panels.
+  // Few rows of float32 and weights in a narrow format, one panel; and one row of four panels. For int8 x is multiplied
+  // by 2^-24 beforehand.
   mk_tile_fn narrow_bf16[MK_BLOCK_ROWS], narrow_int8[MK_BLOCK_ROWS];
-  mk_tile_fn narrow_row_bf16, narrow_row_int8;
+  mk_tile_fn narrow_row_bf16, narrow_single_int8, narrow_row_int8; // single: one row of one panel
 
   // formats.inc.h
   void (*pack_bf16)(mk_int pairs, const float *panel, void *out);

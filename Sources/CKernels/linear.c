@@ -207,7 +207,7 @@ void mk_linear(
   if (type != MK_WEIGHTS_F32) {
     int32_t int8 = type == MK_WEIGHTS_INT8;
     call.panels = 1;
-    call.tiles[0] = int8 ? kernels->narrow_int8 : kernels->narrow_bf16;
+    call.tiles[0] = !int8 ? kernels->narrow_bf16 : m == 1 ? &kernels->narrow_single_int8 : kernels->narrow_int8;
     call.wide_row = int8 ? kernels->narrow_row_int8 : kernels->narrow_row_bf16;
     if (int8) call.x_factor = 0x1p-24f;
   }

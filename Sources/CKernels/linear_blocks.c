@@ -95,10 +95,11 @@ typedef struct {
   const int32_t *zeros;
 } mk_group;
 
-// All rows of a group times one or two panels over one depth part.
+// All rows of a group times one or two panels over one depth part. Meanwhile the `bytes` at `next`, which come after it,
+// are on their way to the second cache.
 static void mk_multiply_panels(
   const mk_blocks_call *c, const mk_group *g, mk_int column, mk_int columns, const float *b, mk_int b_panel,
-  int32_t *partials) {
+  const char *next, mk_int bytes, int32_t *partials) {
   const mk_linear_args *p = c->p;
   mk_int chunk0 = mk_first_chunk(c, g->part), chunks = mk_first_chunk(c, g->part + 1) - chunk0;
   mk_int units = mk_min(chunks * MK_CHUNK, c->units - chunk0 * MK_CHUNK);
@@ -137,6 +138,9 @@ static void mk_multiply_panels(
       t.ldr = p->ldr;
       t.relu = p->activation == MK_ACT_RELU;
     }
+    for (mk_int line = mk_part(bytes / 64, blocks, i); line < mk_part(bytes / 64, blocks, i + 1); line++) {
+      __builtin_prefetch(next + line * 64, 0, 2);
+    }
     mk_run_tile_list(c->form->tiles[columns > MK_PANEL], c->kernels->rows, MK_CHUNK, height, &t);
     if (last && p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, height, columns, y, p->ldy);
   }
@@ -167,9 +171,10 @@ static void mk_multiply_group(
           c->form->widen(count, panel + i * c->weights.panel_bytes, scales, widened + i * b_bytes);
         }
       }
+      const char *next = panel + (column + wide < column1 ? wide / MK_PANEL * c->weights.panel_bytes : 0);
       mk_multiply_panels(
-        c, g, column, columns, (const float *)(const void *)b, b_bytes / (mk_int)sizeof(float),
-        partials + (column - column0) * g->rows);
+        c, g, column, columns, (const float *)(const void *)b, b_bytes / (mk_int)sizeof(float), next,
+        count * MK_ROW_BYTES, partials + (column - column0) * g->rows);
     }
     g->x = x;
   }

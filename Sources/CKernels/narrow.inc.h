@@ -63,9 +63,77 @@ MK_INLINE void mk_narrow_multiply(
     mk_narrow_multiply(rows, panels, depths, t, acc);                        \
     mk_tile_finish(rows, panels, t, acc);                                    \
   }
+#if MK_WIDTH > 4
+typedef int8_t vi8_quarter __attribute__((ext_vector_type(MK_WIDTH)));
+
+#if MK_WIDTH == 16
+#define MK_EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define MK_ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+#define MK_REPEAT_4(a) __builtin_shufflevector(a, a, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3)
+#else
+#define MK_EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#define MK_ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
+#define MK_REPEAT_4(a) __builtin_shufflevector(a, a, 0, 1, 2, 3, 0, 1, 2, 3)
+#endif
+
+// A single row: the depths of a quad stay side by side, so that bytes are widened by one instruction and four elements of
+// x serve all columns. One panel after the other.
+MK_INLINE void mk_int8_row(const int panels, const mk_tile *t) {
+  enum { MK_SUMS = 4 * MK_VECTORS };
+  vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS];
+#pragma clang loop unroll(full)
+  for (int panel = 0; panel < panels; panel++) {
+    const float *a = t->a;
+    const char *b = (const char *)(t->b + panel * t->b_panel);
+    vf sums[MK_SUMS];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < MK_SUMS; i++) sums[i] = 0;
+#pragma clang loop unroll_count(2)
+    for (mk_int q = (t->k + 3) / 4; q > 0; q--) {
+      vf_4 quad;
+      __builtin_memcpy(&quad, a, sizeof quad);
+      vf x = MK_REPEAT_4(quad);
+      __builtin_prefetch(b + MK_AHEAD * MK_PANEL * 4, 0, 3);
+#pragma clang loop unroll(full)
+      for (int i = 0; i < MK_SUMS; i++) {
+        vi8_quarter bytes;
+        __builtin_memcpy(&bytes, b + i * MK_WIDTH, sizeof bytes);
+        sums[i] += x * __builtin_convertvector(bytes, vf);
+        MK_DONE(sums[i]);
+      }
+      a += 4;
+      b += MK_PANEL * 4;
+    }
+#pragma clang loop unroll(full)
+    for (int v = 0; v < MK_VECTORS; v++) {
+      vf pairs = MK_EVEN(sums[4 * v], sums[4 * v + 1]) + MK_ODD(sums[4 * v], sums[4 * v + 1]);
+      vf others = MK_EVEN(sums[4 * v + 2], sums[4 * v + 3]) + MK_ODD(sums[4 * v + 2], sums[4 * v + 3]);
+      vf total = MK_EVEN(pairs, others) + MK_ODD(pairs, others);
+      int column = panel * MK_VECTORS + v;
+      acc[0][column] = total * 0x1p24f * vf_load(t->column_scales + column * MK_WIDTH); // x carries 2^-24
+    }
+  }
+  mk_tile_finish(1, panels, t, acc);
+}
+
+#undef MK_EVEN
+#undef MK_ODD
+#undef MK_REPEAT_4
+
+static void mk_int8_row_1(const mk_tile *t) { mk_int8_row(1, t); }
+static void mk_int8_row_4(const mk_tile *t) { mk_int8_row(4, t); }
+#define MK_NARROW_INT8_ROW_1 mk_int8_row_1
+#define MK_NARROW_INT8_ROW_4 mk_int8_row_4
+#else
+#define MK_NARROW_INT8_ROW_1 mk_narrow_1_1_4
+#define MK_NARROW_INT8_ROW_4 mk_narrow_1_4_4
+#endif
+
 #define MK_NARROW_NAME(rows, panels, depths) mk_narrow_##rows##_##panels##_##depths,
 
 MK_NARROW_FUNCTION(1, 4, 2)
+#if MK_WIDTH == 4
 MK_NARROW_FUNCTION(1, 4, 4)
+#endif
 MK_HEIGHTS(MK_NARROW_FUNCTION, 1, 2)
 MK_HEIGHTS(MK_NARROW_FUNCTION, 1, 4)

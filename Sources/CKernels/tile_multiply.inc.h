@@ -41,7 +41,7 @@ MK_INLINE void MK_MULTIPLY(
 #define MK_STEP(p, set)                                                                     \
   {                                                                                         \
     vf bv[MK_TILE_VECTORS];                                                                  \
-    if (layout == MK_PACKED) {                                                              \
+    if (layout == MK_PACKED && rows > 1) {                                                  \
       _Pragma("clang loop unroll(full)") for (int v = 0; v < panels; v++) {                 \
         __builtin_prefetch(b + ((p) + MK_AHEAD) * MK_PANEL + v * b_panel, 0, 3);            \
       }                                                                                     \

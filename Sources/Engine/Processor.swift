@@ -2,8 +2,8 @@ import CKernels
 
 /// The processor as this process may use it.
 public enum Processor {
-  /// The instruction set that the kernels use: `avx512`, `avx2`, `neon` or `portable`; behind it, in parentheses, what the
-  /// environment variable MUE_ISA had to do with it, where it is set.
+  /// The instruction set that the kernels use, such as `avx512-vnni`, `avx2`, `neon` or `portable`; behind it, in
+  /// parentheses, what the environment variable MUE_ISA had to do with it, where it is set.
   public static var instructionSet: String {
     let note = String(cString: mk_isa_note())
     return String(cString: mk_isa_name()) + (note.isEmpty ? "" : " (\(note))")
