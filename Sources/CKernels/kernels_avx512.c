@@ -1,6 +1,6 @@
 // The kernels for AVX-512 (F, BW, VL, DQ).
 #if defined(__x86_64__)
-#include "kernels.h"
+#include "depthwise.h"
 
 #include <immintrin.h>
 
@@ -19,6 +19,8 @@
 #include "tile.inc.h"
 
 #include "rows.inc.h"
+
+#include "depthwise.inc.h"
 
 #include "winograd.inc.h"
 

@@ -1,5 +1,5 @@
 // The kernels for any processor that clang knows.
-#include "kernels.h"
+#include "depthwise.h"
 
 #define MK_ISA 0
 #define MK_NAME "portable"
@@ -7,13 +7,15 @@
 #define MK_WIDTH 4
 #define MK_TILE_ROWS 2
 #define MK_TILE_PANELS 1
-#define MK_DEPTH 384
+#define MK_DEPTH 256
 
 #include "vector.inc.h"
 
 #include "tile.inc.h"
 
 #include "rows.inc.h"
+
+#include "depthwise.inc.h"
 
 #include "winograd.inc.h"
 
