@@ -238,15 +238,24 @@ typedef struct mue_limits {
    thread that opens the model, before mue_model_open or mue_model_parse returns, never after. */
 typedef void (*mue_log_callback)(int32_t level, const char *message, size_t length, void *user);
 
+/* How constant matrices are kept and multiplied; everything else is float32. docs/precision.md has quality and speed. */
+#define MUE_PRECISION_F32 0
+#define MUE_PRECISION_BF16 1 /* weights in bfloat16: half the memory; products in bfloat16 where the CPU has them */
+#define MUE_PRECISION_INT8 2 /* weights in 8 bits per column scale: a quarter; products of many rows in 8 bits too */
+
 typedef struct mue_model_options {
   size_t struct_size;
   const mue_limits *limits; /* NULL for the defaults */
   int32_t threads;          /* of the pool, the calling thread included; 0: the cores that the process may use */
   int32_t inspect_only;     /* 1: for mue_model_inspect; nodes that MuE cannot run are listed, requests are refused */
-  mue_log_callback log; /* NULL for silence */
+  mue_log_callback log;     /* NULL for silence */
   void *log_user;
+  int32_t precision;    /* MUE_PRECISION_* */
+  int32_t packed_cache; /* 1: keep packed weights in MODEL.onnx.PRECISION.packed next to the model file, and read them
+                           from there, checked against both contents. A folder that cannot be written to is a warning
+                           in the log. Without a file (mue_model_parse) it does nothing. */
 } mue_model_options;
-#define MUE_MODEL_OPTIONS_INIT {sizeof(mue_model_options), NULL, 0, 0, NULL, NULL}
+#define MUE_MODEL_OPTIONS_INIT {sizeof(mue_model_options), NULL, 0, 0, NULL, NULL, 0, 0}
 
 /* Opens a bundle directory, or one ONNX file (then only mue_session_run works). `options` may be NULL.
    Errors: NOT_FOUND, IO, INVALID_MODEL, UNSUPPORTED (naming node and operator), INVALID_TEXT, LIMIT_EXCEEDED. Any
@@ -573,7 +582,7 @@ typedef struct mue_report {
   double encoder_ms;
   double decoder_ms;
   double head_ms;
-  const char *precision; /* such as "fp32" */
+  const char *precision; /* such as "f32" */
   const char *cpu;       /* instruction set in use, such as "avx512" or "avx2 (by MUE_ISA)" */
 } mue_report;
 #define MUE_REPORT_INIT {sizeof(mue_report), 0, 0, 0, 0, 0, 0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NULL, NULL}

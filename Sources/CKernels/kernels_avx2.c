@@ -18,6 +18,12 @@
 
 #include "tile.inc.h"
 
+#include "formats.inc.h"
+
+#include "narrow.inc.h"
+
+#include "dots_int16.inc.h"
+
 #include "rows.inc.h"
 
 #include "depthwise.inc.h"

@@ -1,6 +1,10 @@
 // The kernels for any processor that clang knows.
 #include "depthwise.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #define MK_ISA 0
 #define MK_NAME "portable"
 #define MK_TABLE mk_kernels_portable
@@ -12,6 +16,12 @@
 #include "vector.inc.h"
 
 #include "tile.inc.h"
+
+#include "formats.inc.h"
+
+#include "narrow.inc.h"
+
+#include "dots_int16.inc.h"
 
 #include "rows.inc.h"
 

@@ -55,6 +55,8 @@ static void mk_f32_to_f16_rows(const float *x, mk_int n, uint16_t *y) {
 #define mk_f32_to_f16_rows NULL
 #endif
 
+static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACKED);
+
 const mk_kernels MK_TABLE = {
   .name = MK_NAME,
   .panels = MK_TILE_PANELS,
@@ -62,6 +64,16 @@ const mk_kernels MK_TABLE = {
   .depth = MK_DEPTH,
   .tiles = {MK_TILE_TABLE(MK_PACKED), MK_TILE_TABLE(MK_STRIDED), MK_TILE_TABLE(MK_COLUMN)},
   .wide_row = mk_tile_1_4_MK_PACKED,
+  .bf16 = {1, 0, mk_copy_row, mk_widen_bf16, mk_float_tiles},
+  .int8 = {2, 1, mk_pack_int16_row, mk_widen_int16, mk_int16_tiles},
+  .wide_int8 = {1, 0, mk_copy_row, mk_widen_int8, mk_float_tiles},
+  .narrow_bf16 = {MK_HEIGHTS(MK_NARROW_NAME, 1, 2)},
+  .narrow_int8 = {MK_HEIGHTS(MK_NARROW_NAME, 1, 4)},
+  .narrow_row_bf16 = mk_narrow_1_4_2,
+  .narrow_row_int8 = mk_narrow_1_4_4,
+  .pack_bf16 = mk_pack_bf16_panel,
+  .panel_maxima = mk_panel_maxima,
+  .pack_int8 = mk_pack_int8_panel,
   .activate = mk_activate,
   .transpose_panel = mk_transpose_panel,
   .softmax_panel = mk_softmax_panel,

@@ -34,6 +34,7 @@ struct ReportBuilder {
       report.similarities = similarities
     }
     report.threads = model.threads
+    report.precision = model.options.precision
     report.cpu = Processor.instructionSet
     return report
   }

@@ -15,11 +15,12 @@ struct ForwardCommand: ParsableCommand {
   var decoderInputIDs: String
   @Option(help: ArgumentHelp("Made when it is not there.", valueName: "dir")) var outputDir: String
   @OptionGroup var request: RequestArguments
+  @OptionGroup var opening: ModelArguments
 
   func run() throws {
     var settings = try request.settings()
     settings.similarities = true
-    let session = try SessionHandle(model: ModelHandle(path: model, threads: request.threads))
+    let session = try SessionHandle(model: opening.open(model))
     let result = try session.forward(
       pixelValues: NumPyArray(path: pixelValues), inputIDs: NumPyArray(path: inputIDs),
       decoderInputIDs: NumPyArray(path: decoderInputIDs), settings: settings)

@@ -8,17 +8,16 @@ struct RunCommand: ParsableCommand {
   @Argument(help: "An ONNX file, or a bundle directory.") var model: String
   @Option(help: ArgumentHelp("An input; may be repeated.", valueName: "name=file.npy")) var input: [String] = []
   @Option(help: ArgumentHelp("Made when it is not there.", valueName: "dir")) var outputDir: String
-  @Option(help: "Threads; 0 takes the cores that the process may use.") var threads = 0
+  @OptionGroup var opening: ModelArguments
 
   func validate() throws {
-    guard threads >= 0 else { throw ValidationError("--threads must not be negative") }
     for text in input where !text.dropFirst().contains("=") {
       throw ValidationError("--input '\(text)' is not NAME=FILE.npy")
     }
   }
 
   func run() throws {
-    let session = try SessionHandle(model: ModelHandle(path: model, threads: threads))
+    let session = try SessionHandle(model: opening.open(model))
     var inputs: [(name: String, array: NumPyArray)] = []
     for text in input {
       // A name of a tensor may hold an equals sign; the last one divides.

@@ -12,6 +12,7 @@ struct ScoreCommand: ParsableCommand {
     help: "Over what a token's probability is normalised: vocabulary, or the tokens that go on with an answer.")
   var normalize: Normalization?
   @OptionGroup var request: RequestArguments
+  @OptionGroup var opening: ModelArguments
   @Flag(help: "Print the report as one JSON value.") var json = false
 
   enum Normalization: String, ExpressibleByArgument, CaseIterable { case vocabulary, answers }
@@ -24,7 +25,7 @@ struct ScoreCommand: ParsableCommand {
 
   func run() throws {
     let settings = try request.settings()
-    let session = try SessionHandle(model: ModelHandle(path: model, threads: request.threads))
+    let session = try SessionHandle(model: opening.open(model))
     let questions = try question.questions()
     let normalization: Int32 =
       switch normalize {

@@ -29,4 +29,10 @@ LOWERED void lowered_mask_storeu_ps(void *to, __mmask16 mask, __m512 v) {
   }
 }
 #define _mm512_mask_storeu_ps lowered_mask_storeu_ps
+
+// The products of two pairs of int16, added.
+#define _mm512_madd_epi16(a, b) lowered_madd((__v16si)(a), (__v16si)(b))
+LOWERED __m512i lowered_madd(__v16si a, __v16si b) {
+  return (__m512i)((a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16));
+}
 #endif

@@ -20,10 +20,11 @@ static void one_linear(linear_case c) {
   mk_int y_count = (c.m - 1) * ldy + c.n;
   float *y = check_randoms(&r, y_count, -1, 1), *before = check_copy(y, y_count);
   float *residual = c.residual == 1 ? check_randoms(&r, y_count, -1, 1) : c.residual == 2 ? y : NULL;
-  void *packed = check_bytes(mk_linear_packed_bytes(c.k, c.n));
-  void *scratch = check_bytes(mk_linear_scratch(c.pool, c.m, c.k, c.n));
-  mk_linear_pack(c.pool, w, ldw, c.transposed, c.k, c.n, packed);
-  mk_linear(c.pool, c.m, c.k, c.n, x, ldx, packed, bias, c.activation, residual, ldy, y, ldy, scratch);
+  void *packed = check_bytes(mk_linear_packed_bytes(MK_WEIGHTS_F32, c.k, c.n));
+  void *scratch = check_bytes(mk_linear_scratch(c.pool, MK_WEIGHTS_F32, c.m, c.k, c.n));
+  mk_linear_pack(c.pool, MK_WEIGHTS_F32, w, ldw, c.transposed, c.k, c.n, packed);
+  mk_linear(
+    c.pool, MK_WEIGHTS_F32, c.m, c.k, c.n, x, ldx, packed, bias, c.activation, residual, ldy, y, ldy, scratch);
   double worst = 0;
   for (mk_int i = 0; i < c.m; i++) {
     for (mk_int j = 0; j < c.n; j++) {

@@ -75,6 +75,8 @@ class ModelOptions(SizedStructure):
         ("inspect_only", c_int32),
         ("log", LogCallback),
         ("log_user", c_void_p),
+        ("precision", c_int32),
+        ("packed_cache", c_int32),
     ]
 
 

@@ -2,18 +2,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import logging
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _abi, exits as exits_module
-from ._library import Library, encoded, int32, load_library
+from ._library import Library, encoded, int32
 from .cancel import CancelToken, handle_of
 from .errors import InvalidArgumentError
 from .exits import ExitsLike
@@ -22,32 +20,6 @@ from .results import ForwardResult, Generation, Next, ResultReader, Scoring, Tok
 from .tensors import DTYPES, Loan
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
-
-_log = logging.getLogger("mue")
-_log.addHandler(logging.NullHandler())
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds on what a model or a request may ask for; beyond them lies `LimitError`. 0 takes the default.
-
-    Attributes:
-        model_bytes: of all files of the model together; default 64 GiB.
-        nodes: default 2^20.
-        tensor_elements: of one tensor; default 2^34.
-        nesting: graphs within graphs, arrays within arrays; default 16.
-        sequence_length: tokens of a prompt or an answer; default 2^14.
-        image_pixels: of one image before resizing; default 2^28.
-        batch: items of one request; default 2^10.
-    """
-
-    model_bytes: int = 0
-    nodes: int = 0
-    tensor_elements: int = 0
-    nesting: int = 0
-    sequence_length: int = 0
-    image_pixels: int = 0
-    batch: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,62 +35,6 @@ class TensorInfo:
     name: str
     dtype: np.dtype[Any] | None
     shape: tuple[int | str | None, ...]
-
-
-def open(
-    path: str | os.PathLike[str],
-    *,
-    threads: int = 0,
-    limits: Limits | None = None,
-    library: str | os.PathLike[str] | None = None,
-) -> Model:
-    """Opens a bundle directory, or one ONNX file (then only `run`, `inputs`, `outputs` and `inspect` work).
-
-    Args:
-        path: the folder or file.
-        threads: of the model's pool, the calling thread included; 0: the cores that the process may use.
-        limits: None for the defaults.
-        library: libmue.so; None looks for it as `load_library` says.
-
-    Raises:
-        NotFoundError, ReadError, InvalidModelError, UnsupportedError, InvalidTextError, LimitError, LibraryError.
-    """
-    name = os.fsencode(path)
-    return _opened(load_library(library), "mue_model_open", name, threads, limits)
-
-
-def load_graph(
-    source: str | os.PathLike[str] | bytes | bytearray | memoryview,
-    *,
-    threads: int = 0,
-    limits: Limits | None = None,
-    library: str | os.PathLike[str] | None = None,
-) -> Model:
-    """Opens one ONNX graph to `run`: a file, or the bytes of a file without external data.
-
-    Arguments and errors as `open`.
-    """
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _opened(load_library(library), "mue_model_parse", bytes(source), threads, limits)
-    return open(source, threads=threads, limits=limits, library=library)
-
-
-def _opened(library: Library, function: str, source: bytes, threads: int, limits: Limits | None) -> Model:
-    @_abi.LogCallback
-    def log(level: int, message: int, length: int, _: object) -> None:
-        text = ctypes.string_at(message, length).decode(errors="replace")
-        _log.log(logging.WARNING if level == _abi.LOG_WARNING else logging.INFO, "%s", text)
-
-    options = _abi.ModelOptions(threads=int32(threads, "threads"), log=log)
-    if limits is not None:
-        bounds = _abi.Limits()
-        for field in fields(limits):
-            value = getattr(limits, field.name)
-            if not 0 <= value < 2**64:
-                raise InvalidArgumentError(f"limits.{field.name} is {value}", argument=f"limits.{field.name}")
-            setattr(bounds, field.name, value)
-        options.limits = ctypes.pointer(bounds)
-    return Model(library, library.create(function, source, len(source), ctypes.byref(options)))
 
 
 class Model:
