@@ -1,10 +1,12 @@
-// Convolution against oneDNN and im2col-free OpenBLAS where that is a plain product; attention and rows by themselves.
+// Convolution against oneDNN; attention, rows and the pool by themselves.
+// usage: layers [convolutions] [depthwise] [attention] [rows] [pool]    MUE_ISA chooses our instruction set.
 #include "mue_kernels.h"
 #include "yardstick.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <dnnl.hpp>
 #include <unistd.h>
 #include <unordered_map>
@@ -13,13 +15,9 @@ namespace {
 
 void *memory(size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
 
-void convolutions() {
-  struct Case { long channels, size, out, kernel, stride, groups; };
-  std::vector<Case> cases = {
-    {3, 224, 64, 7, 2, 1}, {3, 112, 32, 3, 2, 1}, {64, 56, 64, 1, 1, 1}, {64, 56, 64, 3, 1, 1}, {64, 56, 256, 1, 1, 1},
-    {256, 56, 64, 1, 1, 1}, {128, 28, 128, 3, 1, 1}, {512, 28, 256, 1, 2, 1}, {256, 14, 256, 3, 1, 1},
-    {1024, 14, 256, 1, 1, 1}, {512, 7, 512, 3, 1, 1}, {2048, 7, 512, 1, 1, 1}, {96, 56, 96, 3, 1, 96}, {3, 480, 64, 7, 2, 1}, {64, 120, 64, 3, 1, 1}, {64, 120, 256, 1, 1, 1}, {256, 120, 64, 1, 1, 1}, {128, 60, 128, 3, 1, 1}, {512, 60, 128, 1, 1, 1}, {256, 60, 256, 3, 2, 1}, {1024, 30, 256, 1, 1, 1}, {256, 30, 256, 3, 1, 1}, {256, 30, 1024, 1, 1, 1},
-    {96, 56, 96, 3, 2, 96}};
+struct Case { long channels, size, out, kernel, stride, groups; };
+
+void convolutions(const std::vector<Case> &cases) {
   dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   dnnl::stream stream(engine);
   printf("convolution, GFLOP/s of one thread\n%8s %5s %5s %3s %3s %8s %8s %9s %9s\n", "channels", "size", "out", "k", "s",
@@ -68,6 +66,19 @@ void convolutions() {
   }
   printf("geometric mean: %.2f of oneDNN\n\n", std::exp(log_sum / cases.size()));
 }
+
+const std::vector<Case> plain = {
+  {3, 224, 64, 7, 2, 1}, {3, 112, 32, 3, 2, 1}, {64, 56, 64, 1, 1, 1}, {64, 56, 64, 3, 1, 1}, {64, 56, 256, 1, 1, 1},
+  {256, 56, 64, 1, 1, 1}, {128, 28, 128, 3, 1, 1}, {512, 28, 256, 1, 2, 1}, {256, 14, 256, 3, 1, 1},
+  {1024, 14, 256, 1, 1, 1}, {512, 7, 512, 3, 1, 1}, {2048, 7, 512, 1, 1, 1}, {3, 480, 64, 7, 2, 1},
+  {64, 120, 64, 3, 1, 1}, {64, 120, 256, 1, 1, 1}, {256, 120, 64, 1, 1, 1}, {128, 60, 128, 3, 1, 1},
+  {512, 60, 128, 1, 1, 1}, {256, 60, 256, 3, 2, 1}, {1024, 30, 256, 1, 1, 1}, {256, 30, 256, 3, 1, 1},
+  {256, 30, 1024, 1, 1, 1}};
+
+const std::vector<Case> depthwise = {
+  {32, 112, 32, 3, 1, 32}, {96, 56, 96, 3, 1, 96}, {192, 28, 192, 3, 1, 192}, {384, 14, 384, 3, 1, 384},
+  {960, 7, 960, 3, 1, 960}, {96, 112, 96, 3, 2, 96}, {96, 56, 96, 3, 2, 96}, {576, 14, 576, 3, 2, 576},
+  {120, 28, 120, 5, 1, 120}, {240, 28, 240, 5, 2, 240}, {96, 56, 96, 7, 1, 96}, {384, 14, 384, 7, 1, 384}};
 
 void attentions() {
   struct Case { long batch, heads, tq, tk, d; bool bias; };
@@ -141,10 +152,11 @@ int main(int argc, char **argv) {
     execv("/proc/self/exe", argv);
   }
   setvbuf(stdout, nullptr, _IOLBF, 0);
-  if (argc > 1) mk_isa_force(atoi(argv[1]));
   printf("ours: %s\n", mk_isa_name());
-  convolutions();
-  attentions();
-  rows();
-  pool();
+  auto wanted = [&](const char *name) { return argc < 2 || std::count_if(argv + 1, argv + argc, [&](char *a) { return !strcmp(a, name); }); };
+  if (wanted("convolutions")) convolutions(plain);
+  if (wanted("depthwise")) convolutions(depthwise);
+  if (wanted("attention")) attentions();
+  if (wanted("rows")) rows();
+  if (wanted("pool")) pool();
 }

@@ -1,8 +1,9 @@
 // Convolution, NCHW: y[channel, pixel] = w[channel, depth] columns[depth, pixel] per image and group, the columns being
-// made for a block of pixels at a time (depth = input channel, kernel row, kernel column). Depthwise ones are summed
-// directly; most of 3 x 3 are winograd.c's.
+// made for a block of pixels at a time (depth = input channel, kernel row, kernel column). Depthwise ones are
+// depthwise.c's, most of 3 x 3 winograd.c's.
 //
 // Packed weights, per group: blocks of at most 12 output channels, [depth / 16][channels][16]. Depthwise: as given.
+#include "depthwise.h"
 #include "winograd.h"
 
 enum {
@@ -11,10 +12,6 @@ enum {
   MK_PLANES_AHEAD = 6,          // of the plane that is copied, the one that is fetched
   MK_WEIGHT_ROWS = 96,          // output channels whose weights stay there beside them
 };
-
-static int32_t mk_is_depthwise(const mk_conv_shape *s) {
-  return s->groups > 1 && s->groups == s->channels && s->out_channels == s->channels;
-}
 
 static mk_int mk_conv_depth(const mk_conv_shape *s) { return s->channels / s->groups * s->kernel_h * s->kernel_w; }
 
@@ -99,7 +96,7 @@ enum { MK_CONV_WORKER_FLOATS = MK_COLUMN_FLOATS + MK_MAX_DEPTH * MK_PANEL + MK_M
 
 size_t mk_conv_scratch(const mk_pool *pool, const mk_conv_shape *s) {
   if (mk_is_winograd(s)) return mk_winograd_scratch(pool, s);
-  if (mk_is_depthwise(s)) return 64;
+  if (mk_is_depthwise(s)) return mk_depthwise_scratch(pool, s);
   return (size_t)MK_CONV_WORKER_FLOATS * (size_t)mk_pool_threads(pool) * sizeof(float) + 64;
 }
 
@@ -233,60 +230,15 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
   }
 }
 
-static void mk_depthwise_plane(void *context, mk_int task, int32_t worker) {
-  (void)worker;
-  const mk_conv_call *c = context;
-  const mk_conv_shape *s = c->s;
-  mk_int channel = task % s->channels;
-  const float *x = c->x + task * s->height * s->width, *w = c->packed + channel * s->kernel_h * s->kernel_w;
-  float bias = c->bias ? mk_load1(c->bias + channel) : 0;
-  for (mk_int i = 0; i < s->out_height; i++) {
-    mk_int at = task * c->pixels + i * s->out_width;
-    float *y = c->y + at;
-    if (c->add_to_y || c->residual) {
-      const float *r = c->add_to_y ? y : c->residual + at;
-      for (mk_int j = 0; j < s->out_width; j++) y[j] = r[j] + bias;
-    } else {
-      for (mk_int j = 0; j < s->out_width; j++) y[j] = bias;
-    }
-    // The kernel rows inside the image; then its columns: all of them in the middle, fewer at both ends.
-    mk_int top = i * s->stride_h - s->pad_top;
-    mk_int u0 = top < 0 ? mk_ceil_div(-top, s->dilation_h) : 0;
-    mk_int u1 = s->height > top ? mk_min(mk_ceil_div(s->height - top, s->dilation_h), s->kernel_h) : 0;
-    if (u1 > u0) {
-      const float *rows = x + (top + u0 * s->dilation_h) * s->width;
-      mk_int x_row = s->dilation_h * s->width, reach = (s->kernel_w - 1) * s->dilation_w;
-      mk_int from = mk_min(mk_ceil_div(s->pad_left, s->stride_w), s->out_width);
-      mk_int past = s->width + s->pad_left - reach; // first column, in units of input, that sees too far right
-      mk_int to = mk_max(past > 0 ? mk_min(mk_ceil_div(past, s->stride_w), s->out_width) : 0, from);
-      for (mk_int j = 0; j < s->out_width; j++) {
-        if (j >= from && j < to) {
-          j = to - 1;
-          continue;
-        }
-        mk_int left = j * s->stride_w - s->pad_left;
-        mk_int t0 = left < 0 ? mk_ceil_div(-left, s->dilation_w) : 0;
-        mk_int t1 = s->width > left ? mk_min(mk_ceil_div(s->width - left, s->dilation_w), s->kernel_w) : 0;
-        if (t1 <= t0) continue;
-        c->kernels->depthwise(
-          1, u1 - u0, t1 - t0, w + u0 * s->kernel_w + t0, s->kernel_w, rows + left + t0 * s->dilation_w, x_row,
-          s->dilation_w, s->stride_w, y + j);
-      }
-      if (to > from) {
-        c->kernels->depthwise(
-          to - from, u1 - u0, s->kernel_w, w + u0 * s->kernel_w, s->kernel_w,
-          rows + from * s->stride_w - s->pad_left, x_row, s->dilation_w, s->stride_w, y + from);
-      }
-    }
-    if (c->activation != MK_ACT_NONE) c->kernels->activate(c->activation, 1, s->out_width, y, s->out_width);
-  }
-}
-
 void mk_conv(
   mk_pool *pool, const mk_conv_shape *shape, const float *x, const void *packed, const float *bias,
   mk_activation activation, const float *residual, float *y, void *scratch) {
   if (mk_is_winograd(shape)) {
     mk_winograd(pool, shape, x, packed, bias, activation, residual, y, scratch);
+    return;
+  }
+  if (mk_is_depthwise(shape)) {
+    mk_depthwise(pool, shape, x, packed, bias, activation, residual, y, scratch);
     return;
   }
   mk_conv_call c = {
@@ -297,9 +249,5 @@ void mk_conv(
   if (shape->batch <= 0 || shape->out_channels <= 0 || c.pixels <= 0) return;
   mk_int products = shape->batch * shape->out_channels * c.pixels * c.depth;
   mk_pool *chosen = mk_pool_for(pool, products, MK_PARALLEL_PRODUCTS);
-  if (mk_is_depthwise(shape)) {
-    mk_parallel(chosen, shape->batch * shape->channels, mk_depthwise_plane, &c);
-  } else {
-    mk_parallel(chosen, shape->batch * shape->groups * c.pixel_parts * c.block_parts, mk_conv_task, &c);
-  }
+  mk_parallel(chosen, shape->batch * shape->groups * c.pixel_parts * c.block_parts, mk_conv_task, &c);
 }

@@ -61,6 +61,8 @@ typedef void (*mk_tile_fn)(const mk_tile *tile);
 
 typedef enum { MK_PACKED, MK_STRIDED, MK_COLUMN, MK_LAYOUTS } mk_layout;
 
+typedef struct mk_depthwise_strip mk_depthwise_strip; // depthwise.h
+
 // How many rows are multiplied with weights in a narrow format (linear_blocks.c).
 typedef struct {
   int32_t depths;  // in one unit of 4 bytes of x and of the panels that the tiles read
@@ -127,10 +129,7 @@ typedef struct {
 
   // y[i] = x[i * step] for step 2.
   void (*every_second)(mk_int n, const float *x, float *y);
-  // y[j] += sum over u < kernel_h, t < kernel_w of w[u * w_row + t] * x[u * x_row + t * x_column + j * step].
-  void (*depthwise)(
-    mk_int n, mk_int kernel_h, mk_int kernel_w, const float *w, mk_int w_row, const float *x, mk_int x_row,
-    mk_int x_column, mk_int step, float *y);
+  void (*depthwise)(const mk_depthwise_strip *strip);
 
   // Winograd's transforms of tiles of 2 x 2 outputs. Whole vectors are read and written: room behind the last tile.
   // out[p * stride + tile], 16 positions p, of four rows of x, `row` apart; tile j starts at column 2 j.

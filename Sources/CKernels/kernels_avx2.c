@@ -1,6 +1,6 @@
 // The kernels for AVX2 with FMA and F16C, and the products of processors that have AVX-VNNI as well.
 #if defined(__x86_64__)
-#include "kernels.h"
+#include "depthwise.h"
 
 #include <immintrin.h>
 
@@ -28,6 +28,8 @@
 #include "dots_int16.inc.h"
 
 #include "rows.inc.h"
+
+#include "depthwise.inc.h"
 
 #include "winograd.inc.h"
 

@@ -1,6 +1,6 @@
 // The kernels for AVX-512 (F, BW, VL, DQ), and the products of processors that have VNNI or BF16 as well.
 #if defined(__x86_64__)
-#include "kernels.h"
+#include "depthwise.h"
 
 #include <immintrin.h>
 
@@ -29,6 +29,8 @@
 #include "dots_int16.inc.h"
 
 #include "rows.inc.h"
+
+#include "depthwise.inc.h"
 
 #include "winograd.inc.h"
 

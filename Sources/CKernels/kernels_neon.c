@@ -1,6 +1,6 @@
 // The kernels for arm64: NEON is part of every such processor, so the compiler needs no leave to use it.
 #if defined(__aarch64__)
-#include "kernels.h"
+#include "depthwise.h"
 
 #include <arm_neon.h>
 
@@ -21,6 +21,8 @@
 #include "dots_int16.inc.h"
 
 #include "rows.inc.h"
+
+#include "depthwise.inc.h"
 
 #include "winograd.inc.h"
 

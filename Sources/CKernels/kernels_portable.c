@@ -1,5 +1,5 @@
 // The kernels for any processor that clang knows.
-#include "kernels.h"
+#include "depthwise.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -9,7 +9,7 @@
 #define MK_WIDTH 4
 #define MK_TILE_ROWS 2
 #define MK_TILE_PANELS 1
-#define MK_DEPTH 384
+#define MK_DEPTH 256
 
 #include "vector.inc.h"
 
@@ -22,6 +22,8 @@
 #include "dots_int16.inc.h"
 
 #include "rows.inc.h"
+
+#include "depthwise.inc.h"
 
 #include "winograd.inc.h"
 

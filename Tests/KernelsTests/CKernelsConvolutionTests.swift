@@ -147,6 +147,49 @@ extension CKernels {
     }
   }
 
+  /// Kernels with tiles of their own and others, strides and dilations of both axes, planes of one strip and of several.
+  @Test(arguments: instructionSets)
+  func depthwiseConvolution(isa: Int32) {
+    let pool = mk_pool_create(3)
+    defer { mk_pool_destroy(pool) }
+    Self.with(isa) {
+      for round in 0..<96 {
+        var randoms = Randoms(UInt64(round) + 44)
+        let side = [3, 5, 7, 3, 1, 2, 4, 9][round % 8]
+        let channels = randoms.int(2...5)
+        let square = round % 3 != 0
+        let stride = round % 5 == 4 ? 3 : round % 2 + 1
+        let shape = Self.shape(
+          batch: randoms.int(1...3), channels, randoms.int(1...25), randoms.int(1...75), to: channels,
+          kernel: (side, square ? side : randoms.int(1...5)), stride: (stride, square ? stride : randoms.int(1...4)),
+          dilation: round % 11 == 0 ? (randoms.int(1...3), randoms.int(1...3)) : (1, 1),
+          pads: (randoms.int(0...side), randoms.int(0...side), randoms.int(0...side), randoms.int(0...side)),
+          groups: channels)
+        guard let shape else { continue }
+        check(
+          isa, shape, activation: Self.activations[round % 7], withBias: round % 2 == 0, residual: round % 3,
+          pool: round % 4 < 2 ? pool : nil, seed: UInt64(round))
+      }
+      if let wide = Self.shape(batch: 2, 2, 9, 1501, to: 2, kernel: (3, 3), pads: (1, 1, 1, 1), groups: 2) {
+        check(isa, wide, activation: MK_ACT_RELU, withBias: true, residual: 1, pool: nil, seed: 1)
+      }
+      if let high = Self.shape(3, 300, 130, to: 3, kernel: (5, 5), stride: (2, 2), pads: (2, 2, 2, 2), groups: 3) {
+        check(isa, high, activation: MK_ACT_SILU, withBias: true, residual: 2, pool: pool, seed: 2)
+      }
+    }
+  }
+
+  /// Taps far apart cost no more scratch than near ones.
+  @Test func depthwiseScratchIsBounded() {
+    let far = 1 << 30
+    guard
+      var s = Self.shape(
+        4, 3, 5, to: 4, kernel: (3, 3), stride: (far, far), dilation: (far, far), pads: (far, far, far, far), groups: 4)
+    else { return #expect(Bool(false)) }
+    #expect(mk_conv_scratch(nil, &s) < 1 << 16)
+    check(0, s, activation: MK_ACT_NONE, withBias: true, residual: 0, pool: nil, seed: 3)
+  }
+
   /// Winograd's method adds whole tiles of input, so each output's error is bounded by the 4 x 4 patch its tile sees; and
   /// on the whole it is as exact as the direct sum.
   private func checkTiled(
