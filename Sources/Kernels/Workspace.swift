@@ -4,6 +4,7 @@ import Tensor
 /// once another one runs.
 public final class Workspace {
   public let scratch = Scratch()
+  public let spares = SpareMemory()
   private var largest: Buffer?
 
   public init() {}

@@ -9,6 +9,8 @@ final class CrossPlans {
   let decoder: DecoderPartition
   private let shape: RequestShape
   private let context: ComputeContext
+  /// Where keys and values of past requests leave their memory.
+  var spares: SpareMemory { context.workspace.spares }
   private var plans: [Int: Plan] = [:]
 
   init(_ unified: UnifiedGraph, _ decoder: DecoderPartition, shape: RequestShape, context: ComputeContext) {
