@@ -6,6 +6,7 @@ public final class Workspace {
   public let scratch = Scratch()
   /// nil while nothing is traced.
   public var trace: TraceRecorder?
+  public let spares = SpareMemory()
   private var largest: Buffer?
 
   public init() {}

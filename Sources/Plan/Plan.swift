@@ -85,9 +85,16 @@ public final class Plan {
   }
 
   /// An output's elements, copied out of the plan.
-  public func copy(of value: ValueID) throws(MueError) -> Tensor {
+  ///
+  /// - Parameter spares: where its memory comes from; nil: from the system.
+  public func copy(of value: ValueID, from spares: SpareMemory? = nil) throws(MueError) -> Tensor {
     let source = try operand(value)
-    let tensor = try Tensor(source.type, source.shape)
+    let tensor: Tensor
+    if let spares {
+      tensor = try spares.tensor(source.type, source.shape)
+    } else {
+      tensor = try Tensor(source.type, source.shape)
+    }
     tensor.pointer.copyMemory(from: source.pointer, byteCount: tensor.byteCount)
     return tensor
   }

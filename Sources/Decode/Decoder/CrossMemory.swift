@@ -6,6 +6,9 @@ import Tensor
 final class CrossMemory {
   private let sample: EncodedSample
   private var layers: [[ValueID: Tensor]?]
+  /// What plans have made, by layer, and where its memory goes.
+  private var made: [[ValueID]]
+  private var spares: SpareMemory?
   private(set) var multiplyAdds = 0
   /// The figure of one layer; 0 before the first.
   private(set) var multiplyAddsPerLayer = 0
@@ -13,6 +16,16 @@ final class CrossMemory {
   init(_ sample: EncodedSample, layerCount: Int) {
     self.sample = sample
     layers = [[ValueID: Tensor]?](repeating: nil, count: layerCount)
+    made = [[ValueID]](repeating: [], count: layerCount)
+  }
+
+  deinit {
+    guard let spares else { return }
+    for layer in layers.indices {
+      for value in made[layer] {
+        if let tensor = layers[layer]?.removeValue(forKey: value) { spares.keep(tensor) }
+      }
+    }
   }
 
   /// The encoder values of layer `layer` (from 1). Cross keys and values are row-major: [1, rows, heads, channels].
@@ -28,7 +41,8 @@ final class CrossMemory {
       let plan = try plans.plan(layer: layer, bridge: sample.bridge, outputs: missing)
       for (value, tensor) in sample.bridge { try plan.load(value, from: tensor.pointer) }
       try plan.run(isCancelled: isCancelled)
-      for value in missing { values[value] = try plan.copy(of: value) }
+      for value in missing { values[value] = try plan.copy(of: value, from: plans.spares) }
+      (made[layer - 1], spares) = (missing, plans.spares)
       multiplyAdds += plan.multiplyAdds
       multiplyAddsPerLayer = plan.multiplyAdds
     }

@@ -9,6 +9,8 @@ final class CrossPlans {
   let decoder: DecoderPartition
   private let shape: RequestShape
   private let context: ComputeContext
+  /// Where keys and values of past requests leave their memory.
+  var spares: SpareMemory { context.workspace.spares }
   private var plans: [Int: Plan] = [:]
   /// nil while nothing is traced.
   var trace: TraceRecorder? { context.workspace.trace }

@@ -4,8 +4,15 @@ import Tensor
 
 extension UnifiedGraph {
   /// Brings all weights into the layout of their kernels, so that no request has to.
+  ///
+  /// The largest come first: while a weight is packed its pages of the file are in memory as well, and then the others are
+  /// not there yet.
   public func packWeights(context: ComputeContext) throws(MueError) {
-    for node in graph.nodes {
+    let sizes = graph.nodes.map { node in
+      node.inputs.reduce(0) { sum, input in sum &+ (graph.constant(input)?.byteCount ?? 0) }
+    }
+    for index in graph.nodes.indices.sorted(by: { (sizes[$1], $0) < (sizes[$0], $1) }) {
+      let node = graph.nodes[index]
       guard let pack = graph.kernel(of: node)?.pack else { continue }
       let inputs = node.inputs.map { input in
         input.flatMap { value in

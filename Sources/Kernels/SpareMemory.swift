@@ -1,0 +1,31 @@
+import Tensor
+
+/// Large blocks that one request leaves to the next: fresh memory from the system costs more than filling it does.
+///
+/// Of one session, which runs one request at a time.
+public final class SpareMemory {
+  private var blocks: [Buffer] = []
+  private var byteCount = 0
+  private let byteLimit: Int
+
+  /// - Parameter byteLimit: what is kept at most.
+  public init(byteLimit: Int = 1 << 27) { self.byteLimit = byteLimit }
+
+  /// A tensor without elements of its own yet.
+  public func tensor(_ type: ElementType, _ shape: [Int]) throws(MueError) -> Tensor {
+    let bytes = try Shape.byteCount(shape, type)
+    guard let index = blocks.lastIndex(where: { $0.byteCount == bytes }) else { return try Tensor(type, shape) }
+    byteCount -= bytes
+    return try Tensor(type, shape, buffer: blocks.remove(at: index))
+  }
+
+  /// Keeps the memory of a tensor that nobody else holds.
+  public func keep(_ tensor: consuming Tensor) {
+    var buffer = tensor.buffer
+    _ = consume tensor
+    guard isKnownUniquelyReferenced(&buffer), buffer.byteCount <= byteLimit else { return }
+    blocks.append(buffer)
+    byteCount += buffer.byteCount
+    while byteCount > byteLimit { byteCount -= blocks.removeFirst().byteCount }
+  }
+}
