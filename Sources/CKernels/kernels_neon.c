@@ -28,6 +28,8 @@
 
 #include "attention.inc.h"
 
+#include "rows_product.inc.h"
+
 #include "table.inc.h"
 
 #endif

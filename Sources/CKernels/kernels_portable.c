@@ -29,4 +29,6 @@
 
 #include "attention.inc.h"
 
+#include "rows_product.inc.h"
+
 #include "table.inc.h"

@@ -78,6 +78,7 @@ const mk_kernels MK_TABLE = {
   .transpose_panel = mk_transpose_panel,
   .softmax_panel = mk_softmax_panel,
   .dot_rows = mk_dot_rows,
+  .product_rows = mk_product_rows,
   .softmax_row = mk_softmax_weights,
   .combine_rows = mk_combine_rows,
   .layer_norm = mk_layer_norm_row,
