@@ -5,7 +5,10 @@ import Tensor
 extension UnifiedGraph {
   /// Brings all weights into the layout of their kernels, so that no request has to.
   public func packWeights(context: ComputeContext) throws(MueError) {
-    for node in graph.nodes {
+    let screen = try vocabularyScreen(context)
+    for (index, node) in graph.nodes.enumerated() {
+      // Of a screened vocabulary only the rows that matter are read, where they lie.
+      if screen != nil, index == decoder?.vocabulary?.node { continue }
       guard let pack = graph.kernel(of: node)?.pack else { continue }
       let inputs = node.inputs.map { input in
         input.flatMap { value in
@@ -22,5 +25,14 @@ extension UnifiedGraph {
         throw error.located(graph.location(of: node))
       }
     }
+  }
+
+  /// The screen of the vocabulary, where it has one: weights in full precision that lie row by row and are large.
+  func vocabularyScreen(_ context: ComputeContext) throws(MueError) -> VocabularyScreen? {
+    guard screensVocabulary, context.weights.precision == .float32, let product = decoder?.vocabulary,
+      let weights = VocabularyWeights(product, graph), weights.isRowMajor,
+      weights.matrix.byteCount >= VocabularyScreen.smallest
+    else { return nil }
+    return try VocabularyScreen(weights, context: context)
   }
 }
