@@ -79,12 +79,16 @@ final class CachedDecoder: TokenDecoder {
   ) throws(MueError) -> DecodedStep {
     guard position < pool.layout.positions else { throw MueError(.internal, "the cache is full") }
     let watch = Stopwatch()
+    plans.trace?.begin("decoder step \(position)")
+    defer { plans.trace?.end() }
     made.begin(rows: rows, recordsSimilarities: options.recordsSimilarities)
     let steps = plans.steps(rows: rows)
+    plans.trace?.begin("embedding")
     let embedding = try steps.embedding()
     try embedding.plan.load(ids: tokens, into: plans.unified.roles.decoderInputIDs.value)
     embedding.load(position: position)
     try embedding.plan.run(isCancelled: options.isCancelled)
+    plans.trace?.end()
     charge(embedding.plan.multiplyAdds)
     try runLayers(embedding.output, threshold, options)
     position += 1
@@ -98,6 +102,8 @@ final class CachedDecoder: TokenDecoder {
 
   /// The logits of the newest tokens: of the candidates alone where they are few, else of the whole vocabulary.
   private func head(_ steps: StepPlans, _ wanted: WantedLogits, _ options: RunOptions) throws(MueError) {
+    plans.trace?.begin("head")
+    defer { plans.trace?.end() }
     let vocabulary = plans.vocabulary
     let few = wanted.candidates.flatMap { vocabulary.areFew($0) ? $0 : nil }
     let head: StepPlan
@@ -195,6 +201,8 @@ final class CachedDecoder: TokenDecoder {
   private func run(
     _ layer: Int, _ states: UnsafePointer<Float>, _ options: RunOptions
   ) throws(MueError) -> LayerStep {
+    plans.trace?.begin("decoder layer \(layer)")
+    defer { plans.trace?.end() }
     try propagate(layer, options)
     // What is not there yet is made by plans that share this one's memory, so first of all.
     for row in active { _ = try encoderValues(row, layer, options) }
@@ -228,6 +236,8 @@ final class CachedDecoder: TokenDecoder {
       }
     }
     guard !pending.isEmpty else { return }
+    plans.trace?.begin("keys and values of skipped layers")
+    defer { plans.trace?.end() }
     let step = try plans.propagation(layer: layer, atLeast: pending.count)
     step.input.update(repeating: 0, count: step.count * width)
     for (index, token) in pending.enumerated() {
@@ -243,6 +253,8 @@ final class CachedDecoder: TokenDecoder {
 
   func reorder(parents: [Int]) throws(MueError) {
     if parents.count == rows, parents.indices.allSatisfy({ parents[$0] == $0 }) { return }
+    plans.trace?.begin("reorder")
+    defer { plans.trace?.end() }
     moved.memories.removeAll(keepingCapacity: true)
     moved.samples.removeAll(keepingCapacity: true)
     moved.isTaken.resize(to: rows, with: false)

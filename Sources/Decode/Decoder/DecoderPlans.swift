@@ -12,6 +12,8 @@ final class DecoderPlans {
   let positional: PositionalValues
   let cross: CrossPlans
   let context: ComputeContext
+  /// nil while nothing is traced.
+  var trace: TraceRecorder? { context.workspace.trace }
   let width: Int
   let vocabulary: VocabularyRows
   private var steps: [Int: StepPlans] = [:]
@@ -120,6 +122,9 @@ final class DecoderPlans {
     }
     let (input, output) = (decoder.stream.states[layer - 1], decoder.stream.states[layer])
     let plan = try Plan(unified.graph, outputs: [output], feeds: feeds, overrides: overrides, context: context)
+    for (attention, binding) in zip(partition.selfAttention + partition.crossAttention, own + cross) {
+      plan.overrideCosts[attention.node] = { [unowned binding] in binding.multiplyAdds }
+    }
     var encoderFeeds: [LayerStep.EncoderFeed] = []
     for (value, tensor) in encoderValues where !partition.crossKeyValues.contains(value) {
       encoderFeeds.append(

@@ -51,6 +51,8 @@ final class ScreenedLogits {
       _ = try exactLogits()
       return
     }
+    context.workspace.trace?.begin("vocabulary in eight bits")
+    defer { context.workspace.trace?.end() }
     let approximations = try room(&approximations)
     let (width, count) = (screen.width, screen.count)
     try context.workspace.scratch.reserve(
@@ -68,6 +70,8 @@ final class ScreenedLogits {
   func exactLogits() throws(MueError) -> UnsafePointer<Float> {
     let target = try room(&exact)
     guard let hidden else { throw MueError(.internal, "logits before a step") }
+    context.workspace.trace?.begin("vocabulary")
+    defer { context.workspace.trace?.end() }
     if !isExact { try screen.weights.product(hidden, rows: rows, into: target, context.pool) }
     isExact = true
     return UnsafePointer(target)

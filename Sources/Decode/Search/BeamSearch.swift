@@ -114,6 +114,8 @@ struct BeamSearch {
     let threshold = run.thresholds.decoder.value(step: step, maxSteps: options.maxTokens)
     let made = try decoder.step(
       tokens: tokens, threshold: threshold, options: run, logits: options.allowed == nil ? .all : .of(allowed))
+    run.trace?.begin("search")
+    defer { run.trace?.end() }
     following.removeAll(keepingCapacity: true)
     parents.removeAll(keepingCapacity: true)
     var first = 0

@@ -33,6 +33,8 @@ enum GreedySearch {
       let threshold = run.thresholds.decoder.value(step: step, maxSteps: options.maxTokens)
       let made = try decoder.step(
         tokens: tokens, threshold: threshold, options: run, logits: WantedLogits(allowed, else: .best))
+      run.trace?.begin("search")
+      defer { run.trace?.end() }
       for row in 0..<rows where isOpen[row] {
         options.findExcluded(after: histories[row], generated: step, into: &excluded)
         try ranking.rank(1, of: row, in: made, allowed: allowed?[row], excluded: excluded)
