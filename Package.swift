@@ -66,7 +66,8 @@ let package = Package(
     .testTarget(name: "PlanTests", dependencies: ["Plan", "Tensor"], swiftSettings: strict),
     .testTarget(name: "StreamsTests", dependencies: ["Streams", "Graph", "Kernels", "Tensor"], swiftSettings: strict),
     .testTarget(name: "ExitTests", dependencies: ["Exit", "Tensor"], swiftSettings: strict),
-    .testTarget(name: "DecodeTests", dependencies: ["Decode", "Exit", "Tensor"], swiftSettings: strict),
+    .testTarget(
+      name: "DecodeTests", dependencies: ["Decode", "Exit", "CKernels", "Kernels", "Tensor"], swiftSettings: strict),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "TextTests", dependencies: ["Text", "JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "CommandTests", dependencies: ["mue", "JSON", "Tensor"], swiftSettings: strict),

@@ -215,6 +215,23 @@ typedef struct mue_tensor_info {
    that a model takes by default}. The caller frees it with mue_string_free. Any thread. Since 1.0. */
 MUE_API mue_error *mue_system_info(char **json);
 
+/* ---- Threads ---------------------------------------------------------------------------------------------------- */
+
+/* Threads that models share: those that are opened with the same pool together use no more than it has. Requests that
+   run at once share them too, one thread for each and the rest for whoever comes first. The threads start with the first
+   request and sleep when there is nothing to do. */
+typedef struct mue_thread_pool mue_thread_pool;
+
+/* `threads`: at most 1024, the calling thread of a request included; 0: the processors that the process may use, by its
+   affinity mask and the limits of its control groups. Any thread. Since 1.0. */
+MUE_API mue_error *mue_thread_pool_create(int32_t threads, mue_thread_pool **pool);
+
+/* Threads of the pool; 0 for NULL. Since 1.0. */
+MUE_API int32_t mue_thread_pool_threads(const mue_thread_pool *pool);
+
+/* Models that were opened with it keep what they need. NULL is fine. Since 1.0. */
+MUE_API void mue_thread_pool_free(mue_thread_pool *pool);
+
 /* ---- Models ----------------------------------------------------------------------------------------------------- */
 
 typedef struct mue_model mue_model;
@@ -247,7 +264,8 @@ typedef void (*mue_log_callback)(int32_t level, const char *message, size_t leng
 typedef struct mue_model_options {
   size_t struct_size;
   const mue_limits *limits; /* NULL for the defaults */
-  int32_t threads;          /* of the pool, the calling thread included; 0: the cores that the process may use */
+  int32_t threads;          /* of the model's own pool, the calling thread included; 0: the processors that the process
+                               may use (mue_thread_pool_create says which) */
   int32_t inspect_only;     /* 1: for mue_model_inspect; nodes that MuE cannot run are listed, requests are refused */
   mue_log_callback log;     /* NULL for silence */
   void *log_user;
@@ -255,8 +273,13 @@ typedef struct mue_model_options {
   int32_t packed_cache; /* 1: keep packed weights in MODEL.onnx.PRECISION.packed next to the model file, and read them
                            from there, checked against both contents. A folder that cannot be written to is a warning
                            in the log. Without a file (mue_model_parse) it does nothing. */
+  const mue_thread_pool *pool; /* whose threads the model uses (`threads` is 0 then); NULL for a pool of its own */
+  int32_t screening; /* of large vocabularies in MUE_PRECISION_F32: greedy search looks at all logits in eight bits and
+                        computes exactly those that may be the largest; its tokens are the same, its log-probabilities
+                        nearly so (docs/generation.md). MUE_OFF: all logits are computed exactly */
+  int32_t reserved;
 } mue_model_options;
-#define MUE_MODEL_OPTIONS_INIT {sizeof(mue_model_options), NULL, 0, 0, NULL, NULL, 0, 0}
+#define MUE_MODEL_OPTIONS_INIT {sizeof(mue_model_options), NULL, 0, 0, NULL, NULL, 0, 0, NULL, 0, 0}
 
 /* Opens a bundle directory, or one ONNX file (then only mue_session_run works). `options` may be NULL.
    Errors: NOT_FOUND, IO, INVALID_MODEL, UNSUPPORTED (naming node and operator), INVALID_TEXT, LIMIT_EXCEEDED. Any

@@ -11,10 +11,20 @@ struct HostModelOptions {
 
   init(_ pointer: UnsafePointer<mue_model_options>?) throws(MueError) {
     guard let options = try mue_model_options.read(pointer, "options") else { return }
-    guard options.threads >= 0, options.threads <= 1024 else {
-      throw .argument("options.threads", "options.threads is \(options.threads) and must be 0 to 1024")
+    engine.threads = try threadCount(options.threads, "options.threads")
+    if options.pool != nil {
+      guard engine.threads == 0 else {
+        throw .argument("options.threads", "options.threads is \(engine.threads), but options.pool has its own threads")
+      }
+      engine.pool = try ThreadPoolBox.take(options.pool, "options.pool").pool
     }
-    engine.threads = Int(options.threads)
+    try requireZero(options.reserved, "options")
+    switch options.screening {
+    case 0: break
+    case MUE_OFF: engine.screensVocabulary = false
+    default:
+      throw .argument("options.screening", "options.screening is \(options.screening) and must be 0 or MUE_OFF")
+    }
     engine.isForInspection = try code(options.inspect_only, below: 2, "options.inspect_only") == 1
     let precision = try code(options.precision, below: Int32(Self.precisions.count), "options.precision")
     engine.precision = Self.precisions[Int(precision)]

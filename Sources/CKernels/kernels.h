@@ -105,6 +105,9 @@ typedef struct {
     mk_int keys, float *scores, const mk_panel_biases *biases, float *tops, float *sums, float *factors);
   // One query: dot products with keys, and the weighted sum of values.
   void (*dot_rows)(mk_int keys, mk_int d, const float *q, float scale, const float *k, mk_int k_row, float *scores);
+  // y[i * ldy + j] = x[i] . w[j] for i < m <= 6 and j < rows, both operands row by row.
+  void (*product_rows)(
+    mk_int m, mk_int k, const float *x, mk_int ldx, mk_int rows, const float *w, mk_int ldw, float *y, mk_int ldy);
   float (*softmax_row)(mk_int n, float *x); // x = exp(x - max), returns the sum; 0 when all are -inf
   void (*combine_rows)(
     mk_int keys, mk_int d, const float *weights, float scale, const float *v, mk_int v_row, float *out);

@@ -36,6 +36,8 @@
 
 #include "attention.inc.h"
 
+#include "rows_product.inc.h"
+
 #include "table.inc.h"
 
 #pragma clang attribute pop

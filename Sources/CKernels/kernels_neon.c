@@ -28,6 +28,8 @@
 
 #include "attention.inc.h"
 
+#include "rows_product.inc.h"
+
 #include "table.inc.h"
 
 MK_TABLE(mk_kernels_neon, "neon", MK_FORM_BF16_WIDENED, MK_FORM_INT16);

@@ -3,6 +3,10 @@
 // A worker enters a region by raising `inside` and then looking at `open`; the caller leaves by clearing `open` and then
 // waiting for `inside` to reach 0. Both are sequentially consistent, so either the worker sees that the region is over
 // or the caller sees the worker. A worker that sleeps through a short region is therefore never waited for.
+//
+// Several callers at once (sessions that share a model) want as many threads as there are, not more: each of them is a
+// thread, so a region takes one worker less for every other caller, and with as many callers as threads each runs its
+// own tasks. Callers that come while a region is open run theirs too.
 #define _GNU_SOURCE
 #include "mue_kernels.h"
 
@@ -24,6 +28,7 @@ struct mk_pool {
   void *ctx;
   mk_int tasks;
   mk_int chunk;
+  int32_t helpers; // workers that may enter, by index
   int32_t started; // workers that exist
   bool tried;      // start was attempted
   pid_t pid;       // where the workers live
@@ -36,6 +41,7 @@ struct mk_pool {
   atomic_int sleepers;
   atomic_int caller_sleeps;
   _Alignas(64) atomic_flag busy;
+  atomic_int callers; // threads inside mk_parallel, on this pool
   pthread_mutex_t mutex;
   pthread_cond_t wake;
   pthread_cond_t done;
@@ -105,7 +111,7 @@ static void *mk_worker(void *argument) {
     }
     seen = epoch;
     atomic_fetch_add(&pool->inside, 1);
-    if (atomic_load(&pool->open)) mk_run_tasks(pool, start.index);
+    if (atomic_load(&pool->open) && start.index <= pool->helpers) mk_run_tasks(pool, start.index);
     if (atomic_fetch_sub(&pool->inside, 1) == 1 && atomic_load(&pool->caller_sleeps)) {
       pthread_mutex_lock(&pool->mutex);
       pthread_cond_signal(&pool->done);
@@ -158,17 +164,14 @@ static void mk_wait_until_empty(mk_pool *pool) {
   pthread_mutex_unlock(&pool->mutex);
 }
 
-void mk_parallel(mk_pool *pool, mk_int tasks, void (*fn)(void *, mk_int, int32_t), void *ctx) {
-  if (tasks <= 0) return;
-  if (!pool || tasks == 1 || pool->threads <= 1 ||
-      atomic_flag_test_and_set_explicit(&pool->busy, memory_order_acquire)) {
-    for (mk_int task = 0; task < tasks; task++) fn(ctx, task, 0);
-    return;
-  }
+// The region of a caller that has the workers to itself, `helpers` of them.
+static void mk_run_region(
+  mk_pool *pool, mk_int tasks, void (*fn)(void *, mk_int, int32_t), void *ctx, int32_t helpers) {
   if (!pool->tried) mk_start_workers(pool);
   pool->fn = fn;
   pool->ctx = ctx;
   pool->tasks = tasks;
+  pool->helpers = helpers;
   // Large enough that the counter does not become the bottleneck, small enough to even out slow threads.
   mk_int chunk = tasks / ((mk_int)pool->threads * 8);
   pool->chunk = chunk > 1 ? chunk : 1;
@@ -178,7 +181,7 @@ void mk_parallel(mk_pool *pool, mk_int tasks, void (*fn)(void *, mk_int, int32_t
   // The workers of a forked child's pool do not exist, and their mutex may be held for ever.
   if (atomic_load(&pool->sleepers) > 0 && getpid() == pool->pid) {
     pthread_mutex_lock(&pool->mutex);
-    if (tasks - 1 >= pool->started) {
+    if (tasks - 1 >= pool->started || helpers < pool->started) {
       pthread_cond_broadcast(&pool->wake);
     } else {
       for (mk_int i = 0; i < tasks - 1; i++) pthread_cond_signal(&pool->wake);
@@ -188,7 +191,23 @@ void mk_parallel(mk_pool *pool, mk_int tasks, void (*fn)(void *, mk_int, int32_t
   mk_run_tasks(pool, 0);
   atomic_store(&pool->open, 0);
   mk_wait_until_empty(pool);
-  atomic_flag_clear_explicit(&pool->busy, memory_order_release);
+}
+
+void mk_parallel(mk_pool *pool, mk_int tasks, void (*fn)(void *, mk_int, int32_t), void *ctx) {
+  if (tasks <= 0) return;
+  if (!pool || pool->threads <= 1) {
+    for (mk_int task = 0; task < tasks; task++) fn(ctx, task, 0);
+    return;
+  }
+  int32_t others = atomic_fetch_add_explicit(&pool->callers, 1, memory_order_relaxed);
+  int32_t helpers = pool->threads - 1 - others;
+  if (tasks > 1 && helpers > 0 && !atomic_flag_test_and_set_explicit(&pool->busy, memory_order_acquire)) {
+    mk_run_region(pool, tasks, fn, ctx, helpers);
+    atomic_flag_clear_explicit(&pool->busy, memory_order_release);
+  } else {
+    for (mk_int task = 0; task < tasks; task++) fn(ctx, task, 0);
+  }
+  atomic_fetch_sub_explicit(&pool->callers, 1, memory_order_relaxed);
 }
 
 int32_t mk_pool_threads(const mk_pool *pool) { return pool ? pool->threads : 1; }

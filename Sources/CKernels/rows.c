@@ -111,9 +111,18 @@ mk_int mk_argmax(const float *x, mk_int n) {
 // a before b in the order of mk_topk.
 static inline int32_t mk_before(float a, float b) { return a > b || (b != b && a == a); }
 
+enum { MK_TOPK_BLOCK = 256 };
+
 void mk_topk(const float *x, mk_int n, mk_int k, float *values, mk_int *indices) {
+  const mk_kernels *kernels = mk_current_kernels();
   mk_int have = 0;
   for (mk_int i = 0; i < n && k > 0; i++) {
+    // Most blocks hold nothing that belongs to the first k; their maximum is soon found.
+    while (i % MK_TOPK_BLOCK == 0 && i + MK_TOPK_BLOCK <= n && have == k && values[k - 1] == values[k - 1] &&
+           !(kernels->maximum(MK_TOPK_BLOCK, x + i) > values[k - 1])) {
+      i += MK_TOPK_BLOCK;
+    }
+    if (i >= n) break;
     float v = mk_load1(x + i);
     if (have == k && !mk_before(v, values[k - 1])) continue;
     mk_int at = have < k ? have++ : k - 1;

@@ -87,6 +87,7 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
     .transpose_panel = mk_transpose_panel, \
     .softmax_panel = mk_softmax_panel, \
     .dot_rows = mk_dot_rows, \
+    .product_rows = mk_product_rows, \
     .softmax_row = mk_softmax_weights, \
     .combine_rows = mk_combine_rows, \
     .layer_norm = mk_layer_norm_row, \

@@ -99,15 +99,15 @@ public final class UnifiedRunner {
     var pass = try TeacherForcedPass(runner, decoder, sample: sample, ids: ids, options: options)
     let watch = Stopwatch()
     let logits: Tensor
+    let head = try VocabularyRows(unified, decoder, context)
     if let candidates {
-      let head = VocabularyRows(unified, decoder)
       logits = try head.logits(pass.states, candidates: candidates, runner: runner, options: options)
       pass.charge(
         head: runner.takeMultiplyAdds() + head.multiplyAdds(positions: ids.count, candidates: candidates.count))
     } else {
-      logits = try runner.head(
-        pass.states, output: unified.roles.logits.value, isCancelled: options.isCancelled)
-      pass.charge(head: runner.takeMultiplyAdds())
+      logits = try head.logits(pass.states, runner: runner, options: options)
+      let apart = head.screen == nil ? 0 : logits.count * (pass.states.shape.last ?? 0)
+      pass.charge(head: runner.takeMultiplyAdds() + apart)
     }
     return Pass(
       logits: logits, exit: pass.exit, similarities: pass.similarities, multiplyAdds: pass.cost.run,
@@ -181,16 +181,21 @@ public final class UnifiedRunner {
     let tolerance: Float = context.weights.precision == .float32 ? 1e-3 : 5e-2
     let cached = try CachedDecoder(
       plans(decoder, sample.shape, positions: capacity), runner, samples: [sample], capacity: capacity)
-    let prefix = try forward(sample, ids: ids, options: full).logits.elements(as: Float.self)
+    // Of a vocabulary that is screened most rows are never read; a sample of them tells as much.
+    let screened = cached.plans.vocabulary.screen != nil
+    let sampled = screened ? Array(stride(from: 0, to: vocabulary, by: max(vocabulary / 64, 32))) : nil
+    let prefix = try forward(sample, ids: ids, candidates: sampled, options: full).logits.elements(as: Float.self)
     for (position, id) in ids.enumerated() {
-      let step = try cached.step(tokens: [id], threshold: 1, options: full, candidates: nil)
-      let logits = try step.logits(row: 0)
+      let step = try cached.step(
+        tokens: [id], threshold: 1, options: full, logits: WantedLogits(sampled.map { [$0] }, else: .all))
       var largest: Float = 1e-6
       var difference: Float = 0
-      for token in 0..<step.vocabulary {
-        let expected = prefix[position * step.vocabulary + token]
+      let count = sampled?.count ?? step.vocabulary
+      for index in 0..<count {
+        let expected = prefix[position * count + index]
+        let logit = try step.logit(row: 0, candidate: index, token: sampled?[index] ?? index)
         largest = max(largest, abs(expected))
-        difference = max(difference, abs(expected - logits[token]))
+        difference = max(difference, abs(expected - logit))
       }
       if !(difference <= tolerance * largest) {
         return "logits at position \(position) differ by \(difference) of \(largest)"

@@ -49,9 +49,12 @@ public final class Model: Sendable {
   private init(_ model: ONNXModel, file: String?, bundle: Bundle?, options: ModelOptions) throws(MueError) {
     self.options = options
     self.bundle = bundle
-    context = try ComputeContext(
-      threads: options.threads > 0 ? options.threads : Int(mk_processor_count()),
-      weights: PackedWeights(precision: options.precision))
+    let weights = PackedWeights(precision: options.precision)
+    if let pool = options.pool {
+      context = ComputeContext(pool: pool, weights: weights)
+    } else {
+      context = ComputeContext(pool: try ThreadPool(threads: options.threads), weights: weights)
+    }
     var graph = try GraphImporter.importGraph(
       model, file: file, nesting: options.limits.nesting, nodeLimit: options.limits.nodes)
     unsupportedNodes = options.isForInspection ? graph.unsupportedNodes() : []
@@ -66,9 +69,11 @@ public final class Model: Sendable {
     let mueFile = (bundle?.directory ?? "") + "/mue.json"
     tasks = try TaskTemplate.all(bundle?.mue, file: mueFile)
     calibratedExits = try CalibratedExits.read(bundle?.mue, file: mueFile)
-    unified =
+    var unified =
       unsupportedNodes.isEmpty
       ? try UnifiedGraph(graph, imageSize: Self.imageSize(bundle), configuration: bundle?.mue, context: context) : nil
+    unified?.screensVocabulary = options.screensVocabulary
+    self.unified = unified
     if let unified { notes = try Self.pack(unified, file: file, options, context) } else { notes = [] }
   }
 

@@ -7,7 +7,11 @@ import Vision
 public struct ModelOptions: Sendable {
   /// Threads of the model's own pool, the calling thread included; 0 takes the cores the process may use.
   public var threads = 0
+  /// The threads to use in place of the model's own; other models may use them too.
+  public var pool: ThreadPool?
   public var limits = EngineLimits()
+  /// Lets greedy search look at large vocabularies in eight bits first; its tokens are the same.
+  public var screensVocabulary = true
   /// Opens a graph with nodes that the engine cannot run too, so that `inspect` lists them; requests are refused.
   public var isForInspection = false
   /// How constant matrices are kept and multiplied.

@@ -10,28 +10,27 @@ public final class ComputeContext: @unchecked Sendable {
   public let weights: PackedWeights
   /// Of one session: only its plans use it, one at a time.
   public let workspace = Workspace()
-  /// The context that owns the pool.
-  private let owner: ComputeContext?
+  /// Keeps the pool.
+  private let threadPool: ThreadPool
+
+  /// The context of a model.
+  public init(pool threadPool: ThreadPool, weights: PackedWeights = PackedWeights()) {
+    self.threadPool = threadPool
+    pool = threadPool.pool
+    threads = threadPool.threads
+    self.weights = weights
+  }
 
   /// A context with its own pool of `threads` threads (the calling thread is one of them).
-  public init(threads: Int, weights: PackedWeights = PackedWeights()) throws(MueError) {
-    let count = max(1, min(threads, 256))
-    guard let pool = mk_pool_create(Int32(count)) else {
-      throw MueError(.outOfMemory, "cannot start a pool of \(count) threads")
-    }
-    self.pool = pool
-    self.threads = count
-    self.weights = weights
-    owner = nil
+  public convenience init(threads: Int, weights: PackedWeights = PackedWeights()) throws(MueError) {
+    self.init(pool: try ThreadPool(threads: max(1, threads)), weights: weights)
   }
 
   /// The context of a session: the model's threads and weights, and a workspace of its own.
   public init(sessionOf model: ComputeContext) {
+    threadPool = model.threadPool
     pool = model.pool
     threads = model.threads
     weights = model.weights
-    owner = model
   }
-
-  deinit { if owner == nil { mk_pool_destroy(pool) } }
 }

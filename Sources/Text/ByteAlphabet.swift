@@ -30,10 +30,20 @@ enum ByteAlphabet {
   /// The bytes a token stands for; the token's own UTF-8 when one of its characters is outside the alphabet.
   static func bytes(of token: String) -> [UInt8] {
     var decoded: [UInt8] = []
-    for scalar in token.unicodeScalars {
-      guard let byte = byte(for: scalar) else { return Array(token.utf8) }
-      decoded.append(byte)
-    }
+    append(token, to: &decoded)
     return decoded
+  }
+
+  /// Appends the bytes a token stands for, in the memory that is there.
+  static func append(_ token: String, to bytes: inout [UInt8]) {
+    let start = bytes.count
+    for scalar in token.unicodeScalars {
+      guard let byte = byte(for: scalar) else {
+        bytes.removeLast(bytes.count - start)
+        bytes.append(contentsOf: token.utf8)
+        return
+      }
+      bytes.append(byte)
+    }
   }
 }

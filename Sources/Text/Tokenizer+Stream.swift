@@ -20,17 +20,18 @@ extension Tokenizer {
     init(tokenizer: Tokenizer, skipSpecialTokens: Bool) {
       self.tokenizer = tokenizer
       self.skipSpecialTokens = skipSpecialTokens
+      // Room for what is held back and one token; from here on short pieces of text allocate nothing.
+      pending.reserveCapacity(64)
     }
 
     /// The text that token `id` completes; empty for ids that no token has.
     public mutating func push(_ id: Int) -> String {
       guard let token = tokenizer.token(id), !skipSpecialTokens || !tokenizer.isSpecial(id) else { return "" }
-      let bytes = Array(token.utf8)
       guard tokenizer.decoder?.isTokenwise ?? false else {
-        spelled.append(bytes)
+        spelled.append(Array(token.utf8))
         return settledText(isEnd: false)
       }
-      pending += (try? tokenizer.bytes(of: [bytes])) ?? []
+      ByteAlphabet.append(token, to: &pending)
       let whole = UTF8Tail.start(of: pending)
       defer { pending.removeFirst(whole) }
       return String(decoding: pending[..<whole], as: UTF8.self)
@@ -72,14 +73,23 @@ enum UTF8Tail {
       let needed = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1
       guard needed > length else { break }
       // Bytes that no continuation makes valid are not held back: they are U+FFFD already.
-      let tail = bytes.suffix(length)
-      let completions = [UInt8](repeating: 0x80, count: needed - length)
-      let others = [UInt8](repeating: 0xBF, count: needed - length)
-      let canBeValid =
-        String(validating: tail + completions, as: UTF8.self) != nil
-        || String(validating: tail + others, as: UTF8.self) != nil
-      return canBeValid ? bytes.count - length : bytes.count
+      let second = length > 1 ? bytes[bytes.count - length + 1] : nil
+      return canBegin(byte, second) ? bytes.count - length : bytes.count
     }
     return bytes.count
+  }
+
+  /// Whether a character of several bytes may begin so. Source: the Unicode Standard, table 3-7.
+  private static func canBegin(_ first: UInt8, _ second: UInt8?) -> Bool {
+    let seconds: ClosedRange<UInt8>
+    switch first {
+    case 0xC2...0xDF, 0xE1...0xEC, 0xEE...0xEF, 0xF1...0xF3: seconds = 0x80...0xBF
+    case 0xE0: seconds = 0xA0...0xBF
+    case 0xED: seconds = 0x80...0x9F
+    case 0xF0: seconds = 0x90...0xBF
+    case 0xF4: seconds = 0x80...0x8F
+    default: return false
+    }
+    return second.map { seconds.contains($0) } ?? true
   }
 }

@@ -12,6 +12,12 @@ struct ModelArguments: ParsableArguments {
   @Flag(help: "Keep packed weights in a file next to the model, and read them from there the next time.")
   var packedCache = false
 
+  @Flag(
+    help: ArgumentHelp(
+      "Compute all logits of a large vocabulary exactly, for log-probabilities to the last digit; the tokens are the "
+        + "same."))
+  var noScreening = false
+
   enum Precision: String, ExpressibleByArgument, CaseIterable {
     case f32, bf16, int8
 
@@ -37,6 +43,7 @@ struct ModelArguments: ParsableArguments {
       }
       options.precision = precision.code
       options.packed_cache = packedCache ? 1 : 0
+      options.screening = noScreening ? MUE_OFF : 0
     }
   }
 }

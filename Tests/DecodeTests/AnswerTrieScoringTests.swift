@@ -45,11 +45,16 @@ import Testing
   }
 
   @Test func repeatedSequencesAreFound() {
-    #expect(RepeatedNGrams.completions(of: [1, 2, 3, 1, 2], size: 3) == [3])
-    #expect(RepeatedNGrams.completions(of: [1, 2, 3, 1, 2, 4, 1, 2], size: 3) == [3, 4])
-    #expect(RepeatedNGrams.completions(of: [7, 7], size: 2) == [7])
-    #expect(RepeatedNGrams.completions(of: [5, 4], size: 1) == [4, 5])
-    #expect(RepeatedNGrams.completions(of: [1, 2], size: 3) == [])
-    #expect(RepeatedNGrams.completions(of: [1, 2, 1], size: 0) == [])
+    func completions(of history: [Int], size: Int) -> [Int] {
+      var found: [Int] = []
+      RepeatedNGrams.addCompletions(of: history, size: size, to: &found)
+      return found.sorted()
+    }
+    #expect(completions(of: [1, 2, 3, 1, 2], size: 3) == [3])
+    #expect(completions(of: [1, 2, 3, 1, 2, 4, 1, 2], size: 3) == [3, 4])
+    #expect(completions(of: [7, 7], size: 2) == [7])
+    #expect(completions(of: [5, 4], size: 1) == [4, 5])
+    #expect(completions(of: [1, 2], size: 3) == [])
+    #expect(completions(of: [1, 2, 1], size: 0) == [])
   }
 }

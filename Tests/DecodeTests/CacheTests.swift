@@ -34,20 +34,59 @@ import Testing
     #expect(target == expected)
   }
 
-  @Test func reorderingMovesTheFilledPositions() throws {
-    let cache = try KeyValueCache(rows: 3, positions: 4, keyWidth: 2, valueWidth: 1)
-    for row in 0..<3 {
-      for position in 0..<4 {
-        cache.key(row: row, position: position).update(repeating: Float(10 * row + position), count: 2)
-        cache.value(row: row, position: position).pointee = Float(-10 * row - position)
+  /// Two layers, the second with two attentions; states of 3.
+  private func layout() throws -> CacheLayout {
+    try CacheLayout(layers: [[(key: 2, value: 1)], [(key: 3, value: 2), (key: 1, value: 4)]], width: 3, positions: 5)
+  }
+
+  @Test func everythingInARowHasItsOwnPlace() throws {
+    let layout = try layout()
+    #expect(layout.count == 5 * (3 + 5 + 5 + 3))
+    var owners = [Int](repeating: 0, count: layout.count)
+    for attention in layout.layers.joined() {
+      for index in 0..<5 * attention.keyWidth { owners[attention.keys + index] += 1 }
+      for index in 0..<5 * attention.valueWidth { owners[attention.values + index] += 1 }
+    }
+    for index in 0..<5 * layout.width { owners[layout.states + index] += 1 }
+    #expect(owners.allSatisfy { $0 == 1 })
+    #expect(throws: MueError.self) {
+      try CacheLayout(layers: [[(key: 1 << 40, value: 1)]], width: 1, positions: 1 << 40)
+    }
+  }
+
+  @Test func aCopyHoldsWhatIsFilledAndTheStatesThatAreStillNeeded() throws {
+    let pool = RowMemoryPool(try layout())
+    let (source, target) = (try pool.take(), try pool.take())
+    func fill(_ memory: RowMemory, _ base: Float) {
+      for position in 0..<5 {
+        for (layer, attentions) in memory.layout.layers.enumerated() {
+          for (slot, attention) in attentions.enumerated() {
+            let value = base + Float(100 * layer + 10 * slot + position)
+            memory.key(layer, slot, position: position).update(repeating: value, count: attention.keyWidth)
+            memory.value(layer, slot, position: position).update(repeating: -value, count: attention.valueWidth)
+          }
+        }
+        memory.state(position).update(repeating: base + Float(position), count: 3)
       }
     }
-    let moved = try cache.reordered(parents: [2, 2, 0], count: 3)
-    for (row, parent) in [2, 2, 0].enumerated() {
-      for position in 0..<3 {
-        #expect(moved.key(row: row, position: position)[1] == Float(10 * parent + position))
-        #expect(moved.value(row: row, position: position).pointee == Float(-10 * parent - position))
-      }
+    fill(source, 1000)
+    fill(target, 5000)
+    source.filled = [4, 2]
+    target.copy(source, count: 4)
+    #expect(target.filled == [4, 2])
+    for position in 0..<5 {
+      let first: Float = position < 4 ? 1000 : 5000
+      let second: Float = position < 2 ? 1000 : 5000
+      #expect(target.key(0, 0, position: position)[1] == first + Float(position))
+      #expect(target.value(0, 0, position: position)[0] == -first - Float(position))
+      #expect(target.key(1, 1, position: position)[0] == second + 110 + Float(position))
+      #expect(target.value(1, 0, position: position)[1] == -second - 100 - Float(position))
+      // The second layer has not seen the tokens from 2 on.
+      let state: Float = (2..<4).contains(position) ? 1000 : 5000
+      #expect(target.state(position)[2] == state + Float(position))
     }
+    pool.give(target)
+    let again = try pool.take()
+    #expect(again === target && again.filled == [0, 0])
   }
 }

@@ -6,7 +6,8 @@ import Tensor
 final class ScriptedDecoder: TokenDecoder {
   let vocabulary: Int
   var sampleOfRow: [Int]
-  var costs: [RowCost]
+  var prefixCosts: [RowCost]
+  private let made = DecodedStep()
   /// Rows of each step, of this decoder and its forks.
   private(set) var steps: Steps
   private var prefixes: [[Int]]
@@ -21,7 +22,7 @@ final class ScriptedDecoder: TokenDecoder {
     self.table = table
     sampleOfRow = Array(0..<samples)
     prefixes = [[Int]](repeating: [], count: samples)
-    costs = [RowCost](repeating: RowCost(), count: samples)
+    prefixCosts = [RowCost](repeating: RowCost(), count: samples)
     steps = Steps()
   }
 
@@ -32,32 +33,33 @@ final class ScriptedDecoder: TokenDecoder {
   func read(_ prefixes: [[Int]], options: RunOptions) throws(MueError) { self.prefixes = prefixes }
 
   func step(
-    tokens: [Int], threshold: Double, options: RunOptions, candidates: [[Int]]?
+    tokens: [Int], threshold: Double, options: RunOptions, logits wanted: WantedLogits
   ) throws(MueError) -> DecodedStep {
     steps.rows.append(rows)
-    var step = DecodedStep(exits: [Int](repeating: 1, count: rows))
+    made.begin(rows: rows, recordsSimilarities: options.recordsSimilarities)
     var all: [Float] = []
     for row in 0..<rows {
       prefixes[row].append(tokens[row])
       all += table(sampleOfRow[row], prefixes[row])
-      costs[row].run += 1
-      costs[row].full += 2
+      made.exits[row] = 1
+      made.costs[row] = RowCost(run: 1, full: 2)
     }
-    let made = try Tensor(.float32, [rows, vocabulary], all)
-    logits = made
-    step.logits = UnsafePointer(made.pointer.assumingMemoryBound(to: Float.self))
-    step.vocabulary = vocabulary
-    if let candidates {
-      step.candidates = (0..<rows).map { row in candidates[row].map { all[row * vocabulary + $0] } }
-      step.logits = nil
+    let tensor = try Tensor(.float32, [rows, vocabulary], all)
+    logits = tensor
+    made.vocabulary = vocabulary
+    if let candidates = wanted.candidates {
+      made.candidates = (0..<rows).map { row in candidates[row].map { all[row * vocabulary + $0] } }
+      made.hasCandidatesOnly = true
+    } else {
+      made.logits = UnsafePointer(tensor.pointer.assumingMemoryBound(to: Float.self))
     }
-    return step
+    return made
   }
 
   func reorder(parents: [Int]) throws(MueError) {
     prefixes = parents.map { prefixes[$0] }
     sampleOfRow = parents.map { sampleOfRow[$0] }
-    costs = parents.map { costs[$0] }
+    prefixCosts = parents.map { prefixCosts[$0] }
   }
 
   func forked(parents: [Int]) throws(MueError) -> any TokenDecoder {

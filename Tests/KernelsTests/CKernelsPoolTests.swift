@@ -84,6 +84,55 @@ extension CKernels {
     mk_pool_destroy(shared.pool)
   }
 
+  /// While others are at work, a region takes so many threads fewer: no more run than there are.
+  @Test(arguments: [2, 3, 5] as [Int32], [1, 2])
+  func callersShareTheThreads(threads: Int32, others: Int) {
+    final class Seen {
+      var identities: Set<UInt> = []
+      let lock = NSLock()
+    }
+    final class Gate {
+      let entered = DispatchSemaphore(value: 0)
+      let open = DispatchSemaphore(value: 0)
+    }
+    let shared = SharedPool(pool: mk_pool_create(threads))
+    let gate = Gate()
+    nonisolated(unsafe) let context = Unmanaged.passUnretained(gate).toOpaque()
+    let group = DispatchGroup()
+    for _ in 0..<others {
+      group.enter()
+      Thread {
+        mk_parallel(
+          shared.pool, 1,
+          { context, _, _ in
+            guard let context else { return }
+            let gate = Unmanaged<Gate>.fromOpaque(context).takeUnretainedValue()
+            gate.entered.signal()
+            gate.open.wait()
+          }, context)
+        group.leave()
+      }.start()
+    }
+    for _ in 0..<others { gate.entered.wait() }
+    let seen = Seen()
+    for _ in 0..<20 {
+      mk_parallel(
+        shared.pool, 200,
+        { context, _, _ in
+          guard let context else { return }
+          let seen = Unmanaged<Seen>.fromOpaque(context).takeUnretainedValue()
+          seen.lock.lock()
+          seen.identities.insert(UInt(pthread_self()))
+          seen.lock.unlock()
+          usleep(5)
+        }, Unmanaged.passUnretained(seen).toOpaque())
+    }
+    #expect(seen.identities.count <= max(1, Int(threads) - others))
+    for _ in 0..<others { gate.open.signal() }
+    group.wait()
+    mk_pool_destroy(shared.pool)
+  }
+
   /// Workers that sleep between regions wake again; pools come and go.
   @Test func sleepingAndDestroying() {
     for round in 0..<60 {

@@ -129,6 +129,12 @@ static void struct_sizes(void) {
   EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT,
                "options.inspect_only");
   options.inspect_only = 0;
+  options.screening = 1;
+  EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT, "options.screening");
+  options.screening = 0;
+  options.reserved = 1;
+  EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT, "options");
+  options.reserved = 0;
   options.precision = 3;
   EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT, "options.precision");
   /* The struct as it first was ends before this field. */

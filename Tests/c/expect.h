@@ -3,6 +3,7 @@
 #define EXPECT_H
 
 #include <mue.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -53,6 +53,41 @@ static void *open_and_run(void *argument) {
   return (void *)(size_t)(right == 3);
 }
 
+/* Models on one pool, which outlives its handle. */
+static void pools_are_shared(void) {
+  proto tiny = tiny_model("Add");
+  mue_model_options options = MUE_MODEL_OPTIONS_INIT;
+  mue_thread_pool *pool = NULL, *other = NULL;
+  mue_model *models[3] = {NULL, NULL, NULL};
+  void *not_a_pool[8] = {NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL};
+  size_t i;
+  EXPECT_ERROR(mue_thread_pool_create(-1, &pool), MUE_E_INVALID_ARGUMENT, "threads");
+  EXPECT_ERROR(mue_thread_pool_create(1025, &pool), MUE_E_INVALID_ARGUMENT, "threads");
+  EXPECT_ERROR(mue_thread_pool_create(2, NULL), MUE_E_INVALID_ARGUMENT, "pool");
+  EXPECT(pool == NULL && mue_thread_pool_threads(NULL) == 0);
+  mue_thread_pool_free(NULL);
+  if (!EXPECT_OK(mue_thread_pool_create(3, &pool)) || !EXPECT_OK(mue_thread_pool_create(0, &other))) return;
+  EXPECT(mue_thread_pool_threads(pool) == 3 && mue_thread_pool_threads(other) >= 1);
+  mue_thread_pool_free(other);
+  options.pool = (const mue_thread_pool *)not_a_pool;
+  EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &models[0]), MUE_E_INVALID_ARGUMENT, "options.pool");
+  options.pool = pool;
+  options.threads = 2;
+  EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &models[0]), MUE_E_INVALID_ARGUMENT,
+               "options.threads");
+  options.threads = 0;
+  for (i = 0; i < 3; i++) EXPECT_OK(mue_model_parse(tiny.bytes, tiny.count, &options, &models[i]));
+  mue_thread_pool_free(pool);
+  for (i = 0; i < 3; i++) {
+    EXPECT(run_once(models[i], (float)i + 1));
+    mue_model_free(models[i]);
+  }
+  /* The struct as it first was: what lies behind it is not read. */
+  options.pool = (const mue_thread_pool *)not_a_pool;
+  options.struct_size = offsetof(mue_model_options, pool);
+  if (EXPECT_OK(mue_model_parse(tiny.bytes, tiny.count, &options, &models[0]))) mue_model_free(models[0]);
+}
+
 static const mue_model *shared;
 
 static void *run_shared(void *argument) {
@@ -86,6 +121,7 @@ int main(void) {
   EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 
   on_threads(open_and_run);
+  pools_are_shared();
   if (EXPECT_OK(mue_model_parse(tiny.bytes, tiny.count, NULL, &model))) {
     shared = model;
     on_threads(run_shared);

@@ -25,12 +25,17 @@ mk_pool *mk_pool_create(int32_t threads);
 void mk_pool_destroy(mk_pool *pool);
 /* The number that `worker` stays below; 1 for NULL. */
 int32_t mk_pool_threads(const mk_pool *pool);
-/* fn(ctx, task, worker) once for each task in 0..<tasks, in any order; returns when all are done. When another thread
- * is using the pool, or `fn` itself calls this, the tasks run on the calling thread (as worker 0). */
+/* fn(ctx, task, worker) once for each task in 0..<tasks, in any order; returns when all are done. Callers share the
+ * threads: one of them has the workers, less one for each other caller; the others, and `fn` itself when it calls this,
+ * run their tasks on the calling thread (as worker 0). */
 void mk_parallel(mk_pool *pool, mk_int tasks, void (*fn)(void *ctx, mk_int task, int32_t worker), void *ctx);
 
-/* The processors this process may run on: its affinity mask, so containers' cpusets count too. At least 1. */
+/* The processors this process may keep busy: those of its affinity mask (so containers' cpusets count too), and no more
+ * than its control groups give it time for. At least 1. */
 int32_t mk_processor_count(void);
+/* What the control groups alone allow, rounded up; INT32_MAX without a limit. `root` is put before the paths of the
+ * files (for tests): "". */
+int32_t mk_processor_limit(const char *root);
 
 /* A mutex on the heap. */
 typedef struct mk_lock mk_lock;
@@ -98,6 +103,24 @@ size_t mk_linear_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int 
 void mk_linear(
   mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n, const float *x, mk_int ldx, const void *packed,
   const float *bias, mk_activation activation, const float *residual, mk_int ldr, float *y, mk_int ldy, void *scratch);
+
+/* y[m, n] = x[m, k] w^T + bias[n], w being [n, k] with row stride ldw and read where it lies: for few rows, which wait
+ * for memory anyway. bias may be NULL. */
+void mk_rows_product(
+  mk_pool *pool, mk_int m, mk_int k, mk_int n, const float *x, mk_int ldx, const float *w, mk_int ldw,
+  const float *bias, float *y, mk_int ldy);
+
+/* Screening finds the largest of many products x . w_j + b_j from approximations y[n] of them, computed by mk_linear
+ * with packed weights that are not quite w. bounds[n] are what mk_linear_errors gave; mk_screen_bounds adds what the
+ * rounding of the products comes to. Then abs(y_j - (x . w_j + b_j)) <= norm(x) bounds[j] + 2^-21 abs(y_j). */
+void mk_screen_bounds(
+  mk_pool *pool, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, float *bounds);
+/* The largest value that some product is certain to reach; -inf when that is not known of any. norm: of x, rounded up. */
+float mk_screen_floor(mk_int n, const float *y, const float *bounds, float norm);
+/* Ascending, every j whose product may reach `floor`, NaN included; returns their number, most + 1 for more than `most`
+ * (indices[most]). */
+mk_int mk_screen_candidates(
+  mk_int n, const float *y, const float *bounds, float norm, float floor, mk_int most, mk_int *indices);
 
 /* For each i in 0..<batch: c_i[m, n] = alpha * op(a_i) op(b_i). op(a) is [m, k]: stored [m, k] (lda), or [k, m] when
  * trans_a; op(b) is [k, n]: stored [k, n] (ldb), or [n, k] when trans_b. Operand i starts at its pointer +

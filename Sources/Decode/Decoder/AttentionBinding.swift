@@ -11,7 +11,7 @@ final class AttentionBinding {
   var length = 0
   private let keys: UnsafeMutablePointer<UnsafePointer<Float>?>
   private let values: UnsafeMutablePointer<UnsafePointer<Float>?>
-  private let rows: Int
+  let rows: Int
   /// Multiply-adds per row and key.
   private(set) var multiplyAddsPerKey = 0
   /// Of one run, all rows.

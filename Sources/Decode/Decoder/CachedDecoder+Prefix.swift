@@ -20,17 +20,13 @@ extension CachedDecoder {
     let runner = prefixRunner
     _ = runner.takeMultiplyAdds()
     var state = try runner.embed(prefix, isCancelled: options.isCancelled)
-    costs[row].run += runner.takeMultiplyAdds()
+    prefixCosts[row].run += runner.takeMultiplyAdds()
     let count = prefix.count * width
     guard state.state.count == count else { throw MueError(.internal, "the decoder's width is not its stream's") }
-    let positions = prefix.indices.map { (row: row, position: $0) }
     let threshold = options.thresholds.decoder.theta
     var layerCost = 0
     for layer in 1...layerCount {
-      try prepareCaches(layer)
-      let before = state.state.pointer.assumingMemoryBound(to: Float.self)
-      costs[row].run += try store(before, layer, positions, options) * prefix.count
-      filled[layer - 1][row] = prefix.count
+      prefixCosts[row].run += try store(state.state, layer, row: row, options)
       let values = try crosses[sampleOfRow[row]].values(
         layer: layer, plans: plans.cross, isCancelled: options.isCancelled)
       let similarity = try runner.run(layer, &state, encoderValues: values, isCancelled: options.isCancelled) {
@@ -38,10 +34,23 @@ extension CachedDecoder {
         threshold < 1 ? StateSimilarity.between(before, after, count: count) : 0
       }
       layerCost = runner.takeMultiplyAdds()
-      costs[row].run += layerCost
+      prefixCosts[row].run += layerCost
       if threshold < 1, similarity > threshold { break }
     }
-    costs[row].full += layerCost * layerCount
-    exitState(row, 0).update(from: state.state.pointer.assumingMemoryBound(to: Float.self), count: count)
+    prefixCosts[row].full += layerCost * layerCount
+    memories[row].state(0).update(from: state.state.pointer.assumingMemoryBound(to: Float.self), count: count)
+  }
+
+  /// Puts the keys and values that `layer` makes of states [1, positions, width] into the memory of `row`; returns the
+  /// multiply-adds.
+  private func store(_ states: Tensor, _ layer: Int, row: Int, _ options: RunOptions) throws(MueError) -> Int {
+    let count = states.shape[1]
+    let step = try plans.propagation(layer: layer, atLeast: count)
+    step.input.update(repeating: 0, count: step.count * width)
+    step.input.update(from: states.pointer.assumingMemoryBound(to: Float.self), count: count * width)
+    try step.plan.run(isCancelled: options.isCancelled)
+    for position in 0..<count { try step.store(position, layer: layer, in: memories[row], position: position) }
+    memories[row].filled[layer - 1] = count
+    return step.multiplyAddsPerToken * count
   }
 }

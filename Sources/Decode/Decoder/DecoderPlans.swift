@@ -3,33 +3,26 @@ import Kernels
 import Plan
 import Tensor
 
-/// The plans of the cached decoder, by layer and number of rows, for one request shape and longest length.
+/// The plans of the cached decoder, by number of rows, for one request shape and longest length.
 final class DecoderPlans {
-  /// A layer for one new token per row, with the attentions whose keys and values lie elsewhere.
-  final class Layer {
-    let plan: Plan
-    /// In the order of the partition's attentions.
-    let selfAttention: [AttentionBinding]
-    let crossAttention: [AttentionBinding]
-
-    init(plan: Plan, selfAttention: [AttentionBinding], crossAttention: [AttentionBinding]) {
-      self.plan = plan
-      self.selfAttention = selfAttention
-      self.crossAttention = crossAttention
-    }
-  }
-
   let unified: UnifiedGraph
   let decoder: DecoderPartition
   let shape: RequestShape
   let positions: Int
   let positional: PositionalValues
   let cross: CrossPlans
-  private let context: ComputeContext
+  let context: ComputeContext
   /// nil while nothing is traced.
   var trace: TraceRecorder? { context.workspace.trace }
-  private let plans = PlanCache(capacity: 512)
-  private var layers: [[Int]: Layer] = [:]
+  let width: Int
+  let vocabulary: VocabularyRows
+  private var steps: [Int: StepPlans] = [:]
+  private var propagations: [PropagationSize: PropagationStep] = [:]
+
+  private struct PropagationSize: Hashable {
+    var layer: Int
+    var count: Int
+  }
 
   init(
     _ unified: UnifiedGraph, _ decoder: DecoderPartition, shape: RequestShape, positions: Int,
@@ -40,6 +33,11 @@ final class DecoderPlans {
     self.shape = shape
     self.positions = positions
     self.context = context
+    guard let width = unified.shapes.entries[decoder.stream.first]?.shape.last?.base else {
+      throw MueError(.internal, "the decoder's width is not known")
+    }
+    self.width = width
+    vocabulary = try VocabularyRows(unified, decoder, context)
     cross = CrossPlans(unified, decoder, shape: shape, context: context)
     positional = try PositionalValues(unified, decoder, shape: shape, positions: positions, context: context)
   }
@@ -48,39 +46,54 @@ final class DecoderPlans {
     unified.inputFeeds(shape, samples: rows, rows: rows, data: data).merging(positional.feeds(decoder)) { $1 }
   }
 
-  /// Ids [rows, 1] to v_0 [rows, 1, width].
-  func embedding(rows: Int) throws(MueError) -> Plan {
-    try plans.plan([0, rows]) { () throws(MueError) in
-      try Plan(
-        unified.graph, outputs: [decoder.stream.first],
-        feeds: feeds(rows: rows, data: [unified.roles.decoderInputIDs.value]), context: context)
-    }
+  /// The plans of one step of `rows` rows.
+  func steps(rows: Int) -> StepPlans {
+    if let known = steps[rows] { return known }
+    // Row counts come and go with exits and beams; what is in use now is made again at once.
+    if steps.count >= 32 { steps.removeAll() }
+    let made = StepPlans(self, rows: rows)
+    steps[rows] = made
+    return made
   }
 
-  /// v_n [rows, 1, width] to `output`: the logits, or the hidden state before the vocabulary.
-  func head(rows: Int, output: ValueID, width: Int) throws(MueError) -> Plan {
-    try plans.plan([1, rows, output]) { () throws(MueError) in
-      var feeds = feeds(rows: rows)
-      feeds[decoder.stream.last] = .buffer(.float32, [rows, 1, width])
-      return try Plan(unified.graph, outputs: [output], feeds: feeds, context: context)
-    }
+  func embedding(rows: Int) throws(MueError) -> StepPlan {
+    let ids = unified.roles.decoderInputIDs.value
+    let plan = try Plan(
+      unified.graph, outputs: [decoder.stream.first], feeds: feeds(rows: rows, data: [ids]), context: context)
+    return try StepPlan(plan, rows: rows, input: nil, output: decoder.stream.first, positional: positional)
   }
 
-  /// States [1, count, width] to the keys and values that layer `layer` (from 1) caches for them.
-  func propagation(layer: Int, count: Int, width: Int) throws(MueError) -> Plan {
-    try plans.plan([3, layer, count]) { () throws(MueError) in
-      var feeds = unified.inputFeeds(shape, positions: count)
-      feeds[decoder.stream.states[layer - 1]] = .buffer(.float32, [1, count, width])
-      let outputs = decoder.layers[layer - 1].selfAttention.flatMap { [$0.key, $0.value] }
-      return try Plan(unified.graph, outputs: outputs, feeds: feeds, context: context)
-    }
+  /// - Parameter output: the logits, or the hidden state before the vocabulary.
+  func head(rows: Int, output: ValueID) throws(MueError) -> StepPlan {
+    var feeds = feeds(rows: rows)
+    feeds[decoder.stream.last] = .buffer(.float32, [rows, 1, width])
+    let plan = try Plan(unified.graph, outputs: [output], feeds: feeds, context: context)
+    return try StepPlan(plan, rows: rows, input: decoder.stream.last, output: output, positional: positional)
+  }
+
+  /// The keys and values that layer `layer` (from 1) caches of at least `count` states; what lies beyond those that
+  /// were put in is not read.
+  func propagation(layer: Int, atLeast wanted: Int) throws(MueError) -> PropagationStep {
+    // Few distinct sizes, so that few plans serve all counts.
+    var count = 1
+    while count < wanted { count *= 2 }
+    let size = PropagationSize(layer: layer, count: count)
+    if let known = propagations[size] { return known }
+    let input = decoder.stream.states[layer - 1]
+    var feeds = unified.inputFeeds(shape, positions: count)
+    feeds[input] = .buffer(.float32, [1, count, width])
+    let partition = decoder.layers[layer - 1]
+    let plan = try Plan(
+      unified.graph, outputs: partition.selfAttention.flatMap { [$0.key, $0.value] }, feeds: feeds, context: context)
+    let made = try PropagationStep(plan, partition, graph: unified.graph, input: input, count: count, width: width)
+    propagations[size] = made
+    return made
   }
 
   /// Layer `layer` (from 1) for one new token in each of `rows` rows.
   ///
   /// - Parameter encoderValues: the values it takes from the encoder, of any sample of this shape.
-  func layer(_ layer: Int, rows: Int, width: Int, encoderValues: [ValueID: Tensor]) throws(MueError) -> Layer {
-    if let known = layers[[layer, rows]] { return known }
+  func layer(_ layer: Int, rows: Int, encoderValues: [ValueID: Tensor]) throws(MueError) -> LayerStep {
     let partition = decoder.layers[layer - 1]
     var feeds = feeds(rows: rows)
     feeds[decoder.stream.states[layer - 1]] = .buffer(.float32, [rows, 1, width])
@@ -107,20 +120,25 @@ final class DecoderPlans {
       bindBiases(attention, binding)
       overrides[attention.node] = binding.encoderStep
     }
-    let plan = try Plan(
-      unified.graph, outputs: [decoder.stream.states[layer]], feeds: feeds, overrides: overrides, context: context)
+    let (input, output) = (decoder.stream.states[layer - 1], decoder.stream.states[layer])
+    let plan = try Plan(unified.graph, outputs: [output], feeds: feeds, overrides: overrides, context: context)
     for (attention, binding) in zip(partition.selfAttention + partition.crossAttention, own + cross) {
       plan.overrideCosts[attention.node] = { [unowned binding] in binding.multiplyAdds }
     }
-    let made = Layer(plan: plan, selfAttention: own, crossAttention: cross)
-    // Row counts come and go with exits and beams; what is in use now is made again at once.
-    if layers.count >= 16 * decoder.layers.count { layers.removeAll() }
-    layers[[layer, rows]] = made
-    return made
+    var encoderFeeds: [LayerStep.EncoderFeed] = []
+    for (value, tensor) in encoderValues where !partition.crossKeyValues.contains(value) {
+      encoderFeeds.append(
+        .init(
+          value: value, pointer: try plan.operand(value).pointer, byteCount: tensor.byteCount,
+          isBatched: isBatched(value)))
+    }
+    return try LayerStep(
+      plan, rows: rows, input: input, output: output, positional: positional, selfAttention: own,
+      crossAttention: zip(partition.crossAttention, cross).map { ($0, $1) }, feeds: encoderFeeds)
   }
 
   /// True when the value has one item per sample on its first axis.
-  func isBatched(_ value: ValueID) -> Bool {
+  private func isBatched(_ value: ValueID) -> Bool {
     unified.shapes.axes(of: value, dependingOn: UnifiedGraph.Symbol.batch).first == 0
   }
 

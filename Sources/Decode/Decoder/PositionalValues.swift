@@ -46,17 +46,35 @@ struct PositionalValues {
     return feeds
   }
 
-  /// Copies the rows of `position` into the feeds of `plan`.
-  func load(_ position: Int, into plan: Plan) throws(MueError) {
-    for (value, axis) in axes {
-      guard let tensor = tensors[value] else { continue }
-      let target = try plan.operand(value)
-      let inner = tensor.shape[(axis + 1)...].reduce(tensor.type.byteWidth, *)
-      let outer = tensor.shape[..<axis].reduce(1, *)
-      for index in 0..<outer {
-        (target.pointer + index * inner).copyMemory(
-          from: tensor.pointer + (index * tensor.shape[axis] + position) * inner, byteCount: inner)
+  /// What a plan reads of one value at a position.
+  struct Row {
+    fileprivate var source: Tensor
+    fileprivate var target: UnsafeMutableRawPointer
+    /// Bytes of one position, blocks that have one, and bytes from one block to the next.
+    fileprivate var byteCount: Int
+    fileprivate var blocks: Int
+    fileprivate var stride: Int
+
+    /// Copies the row of `position` into the plan's feed.
+    func load(_ position: Int) {
+      for block in 0..<blocks {
+        (target + block * byteCount).copyMemory(
+          from: source.pointer + block * stride + position * byteCount, byteCount: byteCount)
       }
     }
+  }
+
+  /// The feeds of `plan` that move with the position.
+  func rows(of plan: Plan) throws(MueError) -> [Row] {
+    var rows: [Row] = []
+    for (value, axis) in axes {
+      guard let tensor = tensors[value] else { continue }
+      let inner = tensor.shape[(axis + 1)...].reduce(tensor.type.byteWidth, *)
+      rows.append(
+        Row(
+          source: tensor, target: try plan.operand(value).pointer, byteCount: inner,
+          blocks: tensor.shape[..<axis].reduce(1, *), stride: tensor.shape[axis] * inner))
+    }
+    return rows
   }
 }

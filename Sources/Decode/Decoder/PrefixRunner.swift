@@ -18,7 +18,7 @@ final class PrefixRunner {
   private let unified: UnifiedGraph
   private let decoder: DecoderPartition
   private let shape: RequestShape
-  private let context: ComputeContext
+  let context: ComputeContext
   let cross: CrossPlans
   private let plans = PlanCache(capacity: 512)
   private let preludes: [ValueID]

@@ -11,7 +11,9 @@ final class RecomputingDecoder: TokenDecoder {
   private let runner: PrefixRunner
   private let crosses: [CrossMemory]
   private(set) var sampleOfRow: [Int]
-  private(set) var costs: [RowCost]
+  /// Prefixes are read with the first step.
+  private(set) var prefixCosts: [RowCost]
+  private let made = DecodedStep()
   private var prefixes: [[Int]]
   /// [rows, vocabulary] of the last step
   private var logits: Tensor?
@@ -35,7 +37,7 @@ final class RecomputingDecoder: TokenDecoder {
     self.crosses = crosses
     self.sampleOfRow = sampleOfRow
     prefixes = [[Int]](repeating: [], count: sampleOfRow.count)
-    costs = [RowCost](repeating: RowCost(), count: sampleOfRow.count)
+    prefixCosts = [RowCost](repeating: RowCost(), count: sampleOfRow.count)
   }
 
   var rows: Int { sampleOfRow.count }
@@ -46,12 +48,11 @@ final class RecomputingDecoder: TokenDecoder {
 
   func read(_ prefixes: [[Int]], options: RunOptions) throws(MueError) { self.prefixes = prefixes }
 
-  /// Computes the whole vocabulary, whatever the candidates.
+  /// Computes the whole vocabulary, whatever is wanted.
   func step(
-    tokens: [Int], threshold: Double, options: RunOptions, candidates: [[Int]]?
+    tokens: [Int], threshold: Double, options: RunOptions, logits wanted: WantedLogits
   ) throws(MueError) -> DecodedStep {
-    var result = DecodedStep(exits: [Int](repeating: 0, count: rows))
-    if options.recordsSimilarities { result.similarities = [[Double]](repeating: [], count: rows) }
+    made.begin(rows: rows, recordsSimilarities: options.recordsSimilarities)
     let watch = Stopwatch()
     var headTime = 0.0
     for row in 0..<rows {
@@ -64,7 +65,7 @@ final class RecomputingDecoder: TokenDecoder {
       let needsSimilarity = threshold < 1 || options.recordsSimilarities
       let cross = crosses[sampleOfRow[row]]
       var layerCost = 0
-      costs[row].run += runner.takeMultiplyAdds()
+      made.costs[row].run += runner.takeMultiplyAdds()
       for layer in 1...decoder.layers.count {
         let values = try cross.values(layer: layer, plans: runner.cross, isCancelled: options.isCancelled)
         let similarity = try runner.run(layer, &state, encoderValues: values, isCancelled: options.isCancelled) {
@@ -72,12 +73,12 @@ final class RecomputingDecoder: TokenDecoder {
           needsSimilarity ? StateSimilarity.between(before + last, after + last, count: width) : 0
         }
         layerCost = runner.takeMultiplyAdds()
-        costs[row].run += layerCost
-        result.exits[row] = layer
-        if options.recordsSimilarities { result.similarities?[row].append(similarity) }
+        made.costs[row].run += layerCost
+        made.exits[row] = layer
+        if options.recordsSimilarities { made.similarities?[row].append(similarity) }
         if threshold < 1, similarity > threshold { break }
       }
-      costs[row].full += layerCost * decoder.layers.count
+      made.costs[row].full += layerCost * decoder.layers.count
       let headWatch = Stopwatch()
       let newest = try Tensor(.float32, [1, 1, width])
       newest.pointer.copyMemory(
@@ -85,22 +86,22 @@ final class RecomputingDecoder: TokenDecoder {
       let head = try runner.head(newest, output: unified.roles.logits.value, isCancelled: options.isCancelled)
       if logits?.shape != [rows, head.count] { logits = try Tensor(.float32, [rows, head.count]) }
       logits.map { $0.pointer + row * head.byteCount }?.copyMemory(from: head.pointer, byteCount: head.byteCount)
-      result.vocabulary = head.count
+      made.vocabulary = head.count
       let headCost = runner.takeMultiplyAdds()
-      costs[row].run += headCost
-      costs[row].full += headCost
+      made.costs[row].run += headCost
+      made.costs[row].full += headCost
       headTime += headWatch.milliseconds
     }
-    result.headMilliseconds = headTime
-    result.layersMilliseconds = watch.milliseconds - headTime
-    result.logits = logits.map { UnsafePointer($0.pointer.assumingMemoryBound(to: Float.self)) }
-    return result
+    made.headMilliseconds = headTime
+    made.layersMilliseconds = watch.milliseconds - headTime
+    made.logits = logits.map { UnsafePointer($0.pointer.assumingMemoryBound(to: Float.self)) }
+    return made
   }
 
   func reorder(parents: [Int]) throws(MueError) {
     prefixes = parents.map { prefixes[$0] }
     sampleOfRow = parents.map { sampleOfRow[$0] }
-    costs = parents.map { costs[$0] }
+    prefixCosts = parents.map { prefixCosts[$0] }
   }
 
   func forked(parents: [Int]) throws(MueError) -> any TokenDecoder {

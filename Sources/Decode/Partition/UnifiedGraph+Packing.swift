@@ -8,11 +8,14 @@ extension UnifiedGraph {
   /// The largest come first: while a weight is packed its pages of the file are in memory as well, and then the others are
   /// not there yet.
   public func packWeights(context: ComputeContext) throws(MueError) {
+    let screen = try vocabularyScreen(context)
     let sizes = graph.nodes.map { node in
       node.inputs.reduce(0) { sum, input in sum &+ (graph.constant(input)?.byteCount ?? 0) }
     }
     for index in graph.nodes.indices.sorted(by: { (sizes[$1], $0) < (sizes[$0], $1) }) {
       let node = graph.nodes[index]
+      // Of a screened vocabulary only the rows that matter are read, where they lie.
+      if screen != nil, index == decoder?.vocabulary?.node { continue }
       guard let pack = graph.kernel(of: node)?.pack else { continue }
       let inputs = node.inputs.map { input in
         input.flatMap { value in
@@ -29,5 +32,14 @@ extension UnifiedGraph {
         throw error.located(graph.location(of: node))
       }
     }
+  }
+
+  /// The screen of the vocabulary, where it has one: weights in full precision that lie row by row and are large.
+  func vocabularyScreen(_ context: ComputeContext) throws(MueError) -> VocabularyScreen? {
+    guard screensVocabulary, context.weights.precision == .float32, let product = decoder?.vocabulary,
+      let weights = VocabularyWeights(product, graph), weights.isRowMajor,
+      weights.matrix.byteCount >= VocabularyScreen.smallest
+    else { return nil }
+    return try VocabularyScreen(weights, context: context)
   }
 }

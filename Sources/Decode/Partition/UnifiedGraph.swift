@@ -22,6 +22,8 @@ public struct UnifiedGraph: Sendable {
   public let encoderStreams: [EncoderPartition]
   /// nil when no layers were found in the decoder.
   public let decoder: DecoderPartition?
+  /// Whether greedy search may look at the vocabulary in eight bits first; its tokens are the same.
+  public var screensVocabulary = false
 
   /// Optimises `graph` and finds its parts; nil when it does not have the inputs of a unified encoder-decoder.
   ///

@@ -69,17 +69,18 @@ public struct AnswerScoring {
     for answer in candidates {
       let pass = try runner.forward(sample, ids: prefix + answer, options: options)
       add(pass)
-      var step = DecodedStep(exits: [])
+      let step = DecodedStep()
       step.vocabulary = pass.logits.shape.last ?? 0
       step.logits = UnsafePointer(pass.logits.pointer.assumingMemoryBound(to: Float.self))
+      var ranking = TokenRanking()
       var sum = 0.0
       var place = 0
       // The token after position p is predicted there; an answer counts with its end.
       for (offset, token) in (answer + [endToken]).enumerated() {
-        guard
-          let next = try NextToken.only(
-            token, of: prefix.count - 1 + offset, in: step, allowed: allowed?.tokens(at: place))
-        else { throw MueError(.invalidArgument, "token \(token) has no probability") }
+        try ranking.only(token, of: prefix.count - 1 + offset, in: step, allowed: allowed?.tokens(at: place))
+        guard let next = ranking.found.first else {
+          throw MueError(.invalidArgument, "token \(token) has no probability")
+        }
         sum += next.logProbability
         place = allowed?.place(after: token, at: place) ?? place
       }

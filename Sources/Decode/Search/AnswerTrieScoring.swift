@@ -37,8 +37,8 @@ struct AnswerTrieScoring {
   mutating func run(
     _ decoder: any TokenDecoder, options: RunOptions, into scoring: inout AnswerScoring
   ) throws(MueError) -> [Double] {
-    scoring.multiplyAdds += decoder.costs.reduce(0) { $0 + $1.run }
-    scoring.fullMultiplyAdds += decoder.costs.reduce(0) { $0 + $1.full }
+    scoring.multiplyAdds += decoder.prefixCosts.reduce(0) { $0 + $1.run }
+    scoring.fullMultiplyAdds += decoder.prefixCosts.reduce(0) { $0 + $1.full }
     try visit(decoder, [Branch(parent: 0, token: start, place: 0, sum: 0)], options, &scoring)
     let cross = decoder.crossCost(sample: 0)
     scoring.multiplyAdds += cross.run
@@ -86,10 +86,9 @@ struct AnswerTrieScoring {
       tokens.append(tokens[tokens.count - 1])
       candidates.append([])
     }
-    let before = decoder.costs
     let made = try decoder.step(
       tokens: tokens, threshold: options.thresholds.decoder.theta, options: options,
-      candidates: normalization == .answers ? candidates : nil)
+      logits: normalization == .answers ? .of(candidates) : .all)
     scoring.layersMilliseconds += made.layersMilliseconds
     scoring.headMilliseconds += made.headMilliseconds
     var following: [Branch] = []
@@ -107,16 +106,22 @@ struct AnswerTrieScoring {
       }
     }
     for row in 0..<decoder.rows {
-      scoring.multiplyAdds += decoder.costs[row].run - before[row].run
-      scoring.fullMultiplyAdds += decoder.costs[row].full - before[row].full
+      scoring.multiplyAdds += made.costs[row].run
+      scoring.fullMultiplyAdds += made.costs[row].full
     }
     return following
   }
 
   private func logProbabilities(_ tokens: [Int], _ row: Int, _ made: DecodedStep) throws(MueError) -> [Double] {
-    let logits = try made.logits(row: row, of: tokens)
-    if normalization == .answers { return NextToken.logSoftmax(logits) }
+    var logits: [Double] = []
+    for (index, token) in tokens.enumerated() {
+      logits.append(Double(try made.logit(row: row, candidate: index, token: token)))
+    }
+    if normalization == .answers {
+      TokenRanking.logSoftmax(&logits)
+      return logits
+    }
     let normalizer = Double(mk_logsumexp(try made.logits(row: row), made.vocabulary))
-    return logits.map { Double($0) - normalizer }
+    return logits.map { $0 - normalizer }
   }
 }

@@ -10,39 +10,51 @@ enum GreedySearch {
     _ decoder: any TokenDecoder, prefixes: [[Int]], options: SearchOptions, run: RunOptions,
     onToken: (_ row: Int, _ token: Int, _ exit: Int) throws(MueError) -> SearchDecision
   ) throws(MueError) -> [SearchOutcome] {
-    var results = [SearchResult](repeating: SearchResult(), count: decoder.rows)
-    var outcomes = [SearchOutcome](repeating: SearchOutcome(), count: decoder.rows)
-    var isOpen = [Bool](repeating: true, count: decoder.rows)
-    var places = [Int](repeating: 0, count: decoder.rows)
+    let rows = decoder.rows
+    var results = [SearchResult](repeating: SearchResult(), count: rows)
+    var outcomes = [SearchOutcome](repeating: SearchOutcome(), count: rows)
+    var isOpen = [Bool](repeating: true, count: rows)
+    var places = [Int](repeating: 0, count: rows)
+    var histories = prefixes
     var tokens = try prefixes.map { (prefix) throws(MueError) in try lastToken(prefix) }
-    for row in outcomes.indices { outcomes[row].charge((decoder.costs[row].run, decoder.costs[row].full)) }
+    var allowed = options.allowed.map { allowed in places.map { allowed.tokens(at: $0) } }
+    var ranking = TokenRanking()
+    var excluded: [Int] = []
+    // From here on a step allocates nothing.
+    let mostExcluded = options.mostExcluded(prefix: prefixes.first?.count ?? 0)
+    excluded.reserveCapacity(mostExcluded)
+    ranking.reserve(1, excluded: mostExcluded)
+    for row in 0..<rows {
+      results[row].reserve(SearchOptions.room(options.greedySteps))
+      histories[row].reserveCapacity(prefixes[row].count + SearchOptions.room(options.greedySteps))
+      outcomes[row].charge(decoder.prefixCosts[row])
+    }
     for step in 0..<options.greedySteps {
       let threshold = run.thresholds.decoder.value(step: step, maxSteps: options.maxTokens)
-      let before = decoder.costs
-      let allowed = options.allowed.map { allowed in places.map { allowed.tokens(at: $0) } }
-      let made = try decoder.step(tokens: tokens, threshold: threshold, options: run, candidates: allowed)
+      let made = try decoder.step(
+        tokens: tokens, threshold: threshold, options: run, logits: WantedLogits(allowed, else: .best))
       run.trace?.begin("search")
       defer { run.trace?.end() }
-      for row in 0..<decoder.rows where isOpen[row] {
-        let excluded = options.excluded(after: prefixes[row] + results[row].tokens, generated: step)
-        guard
-          let next = try NextToken.best(1, of: row, in: made, allowed: allowed?[row], excluded: excluded).first
-        else { throw MueError(.unsupported, "no token may follow: the constraints of this request exclude them all") }
-        results[row].tokens.append(next.token)
-        results[row].logProbabilities.append(next.logProbability)
-        results[row].exits.append(made.exits[row])
+      for row in 0..<rows where isOpen[row] {
+        options.findExcluded(after: histories[row], generated: step, into: &excluded)
+        try ranking.rank(1, of: row, in: made, allowed: allowed?[row], excluded: excluded)
+        guard let next = ranking.found.first else {
+          throw MueError(.unsupported, "no token may follow: the constraints of this request exclude them all")
+        }
+        histories[row].append(next.token)
+        results[row].append(next, exit: made.exits[row])
         if let similarities = made.similarities?[row] { results[row].similarities.append(similarities) }
         // A row that has ended runs on beside the others but is no longer charged.
-        outcomes[row].charge(
-          (decoder.costs[row].run - before[row].run, decoder.costs[row].full - before[row].full))
+        outcomes[row].charge(made.costs[row])
         outcomes[row].layersMilliseconds += made.layersMilliseconds
         outcomes[row].headMilliseconds += made.headMilliseconds
         tokens[row] = next.token
         if next.token == options.endToken {
           results[row].isFinished = true
           isOpen[row] = false
-        } else if let allowed = options.allowed {
-          places[row] = allowed.place(after: next.token, at: places[row]) ?? places[row]
+        } else if let set = options.allowed {
+          places[row] = set.place(after: next.token, at: places[row]) ?? places[row]
+          allowed?[row] = set.tokens(at: places[row])
         }
         if try onToken(row, next.token, made.exits[row]) == .stop { isOpen[row] = false }
       }
@@ -52,7 +64,8 @@ enum GreedySearch {
       results[row].score = options.score(
         results[row].logProbabilities.reduce(0, +), tokens: results[row].tokens.count)
       outcomes[row].hypotheses = [results[row]]
-      outcomes[row].charge(decoder.crossCost(sample: decoder.sampleOfRow[row]))
+      let cross = decoder.crossCost(sample: decoder.sampleOfRow[row])
+      outcomes[row].charge(RowCost(run: cross.run, full: cross.full))
     }
     return outcomes
   }

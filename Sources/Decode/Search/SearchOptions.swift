@@ -34,13 +34,20 @@ public struct SearchOptions: Equatable, Sendable {
     logProbability / power(Double(max(tokens, 1)), lengthPenalty)
   }
 
-  /// Tokens that may not follow `history`, of which the last `generated` were generated.
-  func excluded(after history: [Int], generated: Int) -> [Int] {
-    var excluded: [Int] = []
+  /// Tokens that may not follow `history`, of which the last `generated` were generated, into `excluded`.
+  func findExcluded(after history: [Int], generated: Int, into excluded: inout [Int]) {
+    excluded.removeAll(keepingCapacity: true)
     // What a closed set holds may be said, repeated or not.
-    if allowed?.isClosed != true { excluded = RepeatedNGrams.completions(of: history, size: noRepeatNgramSize) }
+    if allowed?.isClosed != true {
+      RepeatedNGrams.addCompletions(of: history, size: noRepeatNgramSize, to: &excluded)
+    }
     if generated < minTokens { excluded.append(endToken) }
     if beams > 1, let padToken { excluded.append(padToken) }
-    return excluded
   }
+
+  /// How many tokens may be excluded at once, within reason: as many as came, the end and the padding.
+  func mostExcluded(prefix: Int) -> Int { 2 + (noRepeatNgramSize > 0 ? Self.room(prefix + steps) : 0) }
+
+  /// Elements to make room for when so many are the most that may come: all of them, within reason.
+  static func room(_ most: Int) -> Int { min(max(most, 0), 1 << 12) }
 }

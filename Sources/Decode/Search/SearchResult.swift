@@ -10,6 +10,19 @@ public struct SearchResult {
   /// [token][layer]
   public internal(set) var similarities: [[Double]] = []
   public internal(set) var isFinished = false
+
+  /// Makes room for `count` tokens.
+  mutating func reserve(_ count: Int) {
+    tokens.reserveCapacity(count)
+    logProbabilities.reserveCapacity(count)
+    exits.reserveCapacity(count)
+  }
+
+  mutating func append(_ next: NextToken, exit: Int) {
+    tokens.append(next.token)
+    logProbabilities.append(next.logProbability)
+    exits.append(exit)
+  }
 }
 
 /// What a search found for one sample, and what it cost.
@@ -21,7 +34,7 @@ public struct SearchOutcome {
   public internal(set) var layersMilliseconds = 0.0
   public internal(set) var headMilliseconds = 0.0
 
-  mutating func charge(_ cost: (run: Int, full: Int)) {
+  mutating func charge(_ cost: RowCost) {
     multiplyAdds += cost.run
     fullMultiplyAdds += cost.full
   }

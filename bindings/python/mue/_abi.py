@@ -78,6 +78,9 @@ class ModelOptions(SizedStructure):
         ("log_user", c_void_p),
         ("precision", c_int32),
         ("packed_cache", c_int32),
+        ("pool", c_void_p),
+        ("screening", c_int32),
+        ("reserved", c_int32),
     ]
 
 
@@ -219,6 +222,9 @@ PROTOTYPES: dict[str, tuple[object, list[object]]] = {
     "mue_error_free": (None, [_ERROR]),
     "mue_string_free": (None, [c_void_p]),
     "mue_system_info": (_ERROR, [POINTER(c_void_p)]),
+    "mue_thread_pool_create": (_ERROR, [c_int32, POINTER(_HANDLE)]),
+    "mue_thread_pool_threads": (c_int32, [_HANDLE]),
+    "mue_thread_pool_free": (None, [_HANDLE]),
     "mue_model_open": (_ERROR, [c_char_p, c_size_t, POINTER(ModelOptions), POINTER(_HANDLE)]),
     "mue_model_parse": (_ERROR, [c_char_p, c_size_t, POINTER(ModelOptions), POINTER(_HANDLE)]),
     "mue_model_free": (None, [_HANDLE]),

@@ -51,6 +51,7 @@ def open(
     threads: int = 0,
     precision: Precision = "f32",
     packed_cache: bool = False,
+    screening: bool = True,
     limits: Limits | None = None,
     library: str | os.PathLike[str] | None = None,
 ) -> Model:
@@ -63,6 +64,8 @@ def open(
             docs/precision.md has quality and speed.
         packed_cache: keep packed weights in a file next to the model, and read them from there the next time. A folder
             that cannot be written to is a warning in the log.
+        screening: with "f32", greedy search looks at the logits of a large vocabulary in eight bits and computes exactly
+            those that may be the largest; its tokens are the same, its log-probabilities nearly so. False: all exactly.
         limits: None for the defaults.
         library: libmue.so; None looks for it as `load_library` says.
 
@@ -70,6 +73,7 @@ def open(
         NotFoundError, ReadError, InvalidModelError, UnsupportedError, InvalidTextError, LimitError, LibraryError.
     """
     options = _options(threads, precision, packed_cache, limits)
+    options.screening = 0 if screening else _abi.OFF
     return _opened(load_library(library), "mue_model_open", os.fsencode(path), options)
 
 

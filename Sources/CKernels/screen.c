@@ -1,0 +1,131 @@
+// The product of a few rows with a large constant matrix that lies row by row, and its screening: which of many
+// approximate products can be the largest, given a bound of each one's error.
+#include "kernels.h"
+
+#include <math.h>
+
+// ---- Rows as they lie ----
+
+enum {
+  MK_ROWS_OF_TASK = 128, // rows of w
+  MK_ROWS_TOGETHER = 6,  // rows of x that are multiplied at once
+};
+
+typedef struct {
+  const mk_kernels *kernels;
+  mk_int m, k, n;
+  const float *x;
+  mk_int ldx;
+  const float *w;
+  mk_int ldw;
+  const float *bias;
+  float *y;
+  mk_int ldy;
+} mk_rows_call;
+
+static void mk_rows_task(void *context, mk_int task, int32_t worker) {
+  const mk_rows_call *c = context;
+  mk_int end = mk_min((task + 1) * MK_ROWS_OF_TASK, c->n);
+  (void)worker;
+  mk_int first = task * MK_ROWS_OF_TASK, count = end - first;
+  for (mk_int i = 0; i < c->m; i += MK_ROWS_TOGETHER) {
+    mk_int m = mk_min(c->m - i, MK_ROWS_TOGETHER);
+    float *y = c->y + i * c->ldy + first;
+    c->kernels->product_rows(m, c->k, c->x + i * c->ldx, c->ldx, count, c->w + first * c->ldw, c->ldw, y, c->ldy);
+    if (!c->bias) continue;
+    for (mk_int r = 0; r < m; r++) {
+      for (mk_int j = 0; j < count; j++) y[r * c->ldy + j] += mk_load1(c->bias + first + j);
+    }
+  }
+}
+
+void mk_rows_product(
+  mk_pool *pool, mk_int m, mk_int k, mk_int n, const float *x, mk_int ldx, const float *w, mk_int ldw,
+  const float *bias, float *y, mk_int ldy) {
+  if (m <= 0 || n <= 0) return;
+  mk_rows_call call = {mk_current_kernels(), m, k, n, x, ldx, w, ldw, bias, y, ldy};
+  mk_parallel(mk_pool_for(pool, m * k * n, MK_PARALLEL_PRODUCTS), mk_ceil_div(n, MK_ROWS_OF_TASK), mk_rows_task, &call);
+}
+
+// ---- Bounds ----
+
+enum { MK_BOUND_COLUMNS = 64 };
+
+typedef struct {
+  const mk_kernels *kernels;
+  mk_int k, n;
+  const float *w;
+  mk_int ldw;
+  int32_t transposed;
+  float *bounds;
+} mk_bounds_call;
+
+static void mk_bounds_task(void *context, mk_int task, int32_t worker) {
+  const mk_bounds_call *c = context;
+  mk_int first = task * MK_BOUND_COLUMNS, count = mk_min(c->n - first, MK_BOUND_COLUMNS);
+  double squares[MK_BOUND_COLUMNS] = {0};
+  (void)worker;
+  if (c->transposed) {
+    for (mk_int j = 0; j < count; j++) squares[j] = c->kernels->sum(c->k, c->w + (first + j) * c->ldw, 1);
+  } else {
+    for (mk_int p = 0; p < c->k; p++) {
+      const float *row = c->w + p * c->ldw + first;
+      for (mk_int j = 0; j < count; j++) {
+        double v = mk_load1(row + j);
+        squares[j] += v * v;
+      }
+    }
+  }
+  for (mk_int j = 0; j < count; j++) {
+    double error = c->bounds[first + j], norm = sqrt(squares[j]) * (1 + 1e-6);
+    // Any order of the products' k additions, the scale and the bias; a rounding of this very number.
+    double bound = (error + (double)(c->k + 8) * 0x1p-24 * (norm + error)) * (1 + 4e-6);
+    c->bounds[first + j] = bound == bound ? (float)bound : INFINITY;
+  }
+}
+
+void mk_screen_bounds(
+  mk_pool *pool, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, float *bounds) {
+  mk_bounds_call call = {mk_current_kernels(), k, n, w, ldw, transposed, bounds};
+  mk_parallel(mk_pool_for(pool, k * n, MK_PARALLEL_ELEMENTS), mk_ceil_div(n, MK_BOUND_COLUMNS), mk_bounds_task, &call);
+}
+
+// ---- Screening ----
+
+enum { MK_SCREEN_BLOCK = 256 };
+
+// How far y may be from the product, with room for the rounding of the sums below.
+static inline float mk_margin(float y, float bound, float norm) { return norm * bound + 0x1p-21f * fabsf(y); }
+
+float mk_screen_floor(mk_int n, const float *y, const float *bounds, float norm) {
+  const mk_kernels *kernels = mk_current_kernels();
+  float lower[MK_SCREEN_BLOCK], best = -INFINITY;
+  for (mk_int first = 0; first < n; first += MK_SCREEN_BLOCK) {
+    mk_int count = mk_min(n - first, MK_SCREEN_BLOCK);
+    for (mk_int j = 0; j < count; j++) lower[j] = y[first + j] - mk_margin(y[first + j], bounds[first + j], norm);
+    float found = kernels->maximum(count, lower); // ignores NaN
+    if (found > best) best = found;
+  }
+  return best;
+}
+
+mk_int mk_screen_candidates(
+  mk_int n, const float *y, const float *bounds, float norm, float floor, mk_int most, mk_int *indices) {
+  float upper[MK_SCREEN_BLOCK];
+  mk_int found = 0;
+  for (mk_int first = 0; first < n; first += MK_SCREEN_BLOCK) {
+    mk_int count = mk_min(n - first, MK_SCREEN_BLOCK);
+    int32_t hits = 0;
+    // NaN is a candidate: nothing is known of it.
+    for (mk_int j = 0; j < count; j++) {
+      upper[j] = y[first + j] + mk_margin(y[first + j], bounds[first + j], norm);
+      hits += !(upper[j] < floor);
+    }
+    if (!hits) continue;
+    if (found + hits > most) return most + 1;
+    for (mk_int j = 0; j < count; j++) {
+      if (!(upper[j] < floor)) indices[found++] = first + j;
+    }
+  }
+  return found;
+}

@@ -1,0 +1,44 @@
+import CKernels
+import Kernels
+import Tensor
+
+/// The product with a large vocabulary in eight bits, with the error that each logit can have: what greedy search looks
+/// at before it computes a few logits exactly. Made once per model.
+///
+/// The weights' own rows stay where they are, in the mapped file; only few of them are read.
+struct VocabularyScreen {
+  /// Vocabularies whose weights take fewer bytes are not worth it: the processor's cache holds them.
+  static let smallest = 1 << 24
+
+  let weights: VocabularyWeights
+  private let memory: Buffer
+  private let boundsAt: Int
+
+  /// - Parameter weights: row-major.
+  init(_ weights: VocabularyWeights, context: ComputeContext) throws(MueError) {
+    let (matrix, count, width) = (weights.matrix, weights.count, weights.width)
+    let packedBytes = Int(clamping: mk_linear_packed_bytes(MK_WEIGHTS_INT8, width, count))
+    let boundsAt = try Shape.elementCount([1, packedBytes &+ 63]) & ~63
+    memory = try context.weights.packed(
+      .init("screen.int8.k\(width).n\(count)", matrix), of: matrix,
+      byteCount: boundsAt + count * MemoryLayout<Float>.stride
+    ) { target in
+      let source = UnsafePointer(matrix.pointer.assumingMemoryBound(to: Float.self))
+      let bounds = (target + boundsAt).assumingMemoryBound(to: Float.self)
+      mk_linear_pack(context.pool, MK_WEIGHTS_INT8, source, width, 1, width, count, target)
+      mk_linear_errors(context.pool, MK_WEIGHTS_INT8, source, width, 1, width, count, target, bounds)
+      mk_screen_bounds(context.pool, source, width, 1, width, count, bounds)
+    }
+    self.weights = weights
+    self.boundsAt = boundsAt
+  }
+
+  var width: Int { weights.width }
+  var count: Int { weights.count }
+
+  var packed: UnsafeRawPointer { UnsafeRawPointer(memory.base) }
+  /// Of each logit: its error is at most the norm of the state times this, and a little of its own size.
+  var bounds: UnsafePointer<Float> {
+    UnsafePointer((memory.base + boundsAt).assumingMemoryBound(to: Float.self))
+  }
+}
