@@ -41,7 +41,7 @@ let package = Package(
       swiftSettings: strict),
     .systemLibrary(name: "CMue", path: "include"),
     .target(
-      name: "CABI", dependencies: ["CMue", "Tensor", "JSON", "Exit", "Decode", "Vision", "Engine"],
+      name: "CABI", dependencies: ["CMue", "Tensor", "JSON", "Kernels", "Exit", "Decode", "Vision", "Engine"],
       swiftSettings: strict),
     .target(
       name: "COnnxCheck",

@@ -164,7 +164,8 @@ typedef struct mue_string {
   size_t length; /* bytes */
 } mue_string;
 
-/* Frees JSON text that mue_model_inspect, mue_result_json or mue_system_info made. NULL is fine. Since 1.0. */
+/* Frees JSON text that mue_model_inspect, mue_session_trace_end, mue_result_json or mue_system_info made. NULL is fine.
+   Since 1.0. */
 MUE_API void mue_string_free(char *string);
 
 /* Element types: the numbers of ONNX's TensorProto.DataType. */
@@ -210,7 +211,7 @@ typedef struct mue_tensor_info {
 
 /* ---- System ----------------------------------------------------------------------------------------------------- */
 
-/* One JSON object: {"version", "build", "cpu": the instruction set in use, "cores": that the process may use, "threads":
+/* One JSON object: {"version", "build", "cpu": the instruction set in use (docs/c-api.md), "cores": that the process may use, "threads":
    that a model takes by default}. The caller frees it with mue_string_free. Any thread. Since 1.0. */
 MUE_API mue_error *mue_system_info(char **json);
 
@@ -238,15 +239,24 @@ typedef struct mue_limits {
    thread that opens the model, before mue_model_open or mue_model_parse returns, never after. */
 typedef void (*mue_log_callback)(int32_t level, const char *message, size_t length, void *user);
 
+/* How constant matrices are kept and multiplied; everything else is float32. docs/precision.md has quality and speed. */
+#define MUE_PRECISION_F32 0
+#define MUE_PRECISION_BF16 1 /* weights in bfloat16: half the memory; products in bfloat16 where the CPU has them */
+#define MUE_PRECISION_INT8 2 /* weights in 8 bits per column scale: a quarter; products of many rows in 8 bits too */
+
 typedef struct mue_model_options {
   size_t struct_size;
   const mue_limits *limits; /* NULL for the defaults */
   int32_t threads;          /* of the pool, the calling thread included; 0: the cores that the process may use */
   int32_t inspect_only;     /* 1: for mue_model_inspect; nodes that MuE cannot run are listed, requests are refused */
-  mue_log_callback log; /* NULL for silence */
+  mue_log_callback log;     /* NULL for silence */
   void *log_user;
+  int32_t precision;    /* MUE_PRECISION_* */
+  int32_t packed_cache; /* 1: keep packed weights in MODEL.onnx.PRECISION.packed next to the model file, and read them
+                           from there, checked against both contents. A folder that cannot be written to is a warning
+                           in the log. Without a file (mue_model_parse) it does nothing. */
 } mue_model_options;
-#define MUE_MODEL_OPTIONS_INIT {sizeof(mue_model_options), NULL, 0, 0, NULL, NULL}
+#define MUE_MODEL_OPTIONS_INIT {sizeof(mue_model_options), NULL, 0, 0, NULL, NULL, 0, 0}
 
 /* Opens a bundle directory, or one ONNX file (then only mue_session_run works). `options` may be NULL.
    Errors: NOT_FOUND, IO, INVALID_MODEL, UNSUPPORTED (naming node and operator), INVALID_TEXT, LIMIT_EXCEEDED. Any
@@ -454,6 +464,21 @@ typedef struct mue_generate_options {
 #define MUE_GENERATE_OPTIONS_INIT                                                                                      \
   {sizeof(mue_generate_options), NULL, NULL, 0, 0, 0, 0, NULL, NULL, 0, 0, 0.0, 0, 0, NULL, 0}
 
+/* What a trace shows. */
+#define MUE_TRACE_OPERATORS 0 /* the phases of each request, and every operator that ran */
+#define MUE_TRACE_PHASES 1    /* requests and their phases alone: costs no time that can be measured */
+
+/* Records when the parts of the session's requests begin and end, until mue_session_trace_end; at most 2^20 spans.
+   `detail` is MUE_TRACE_OPERATORS or MUE_TRACE_PHASES. INVALID_ARGUMENT also while a trace is being recorded. Other
+   errors: BUSY. Since 1.0. */
+MUE_API mue_error *mue_session_trace_begin(mue_session *session, int32_t detail);
+
+/* Ends the recording. One JSON object in Chrome's trace format, for Perfetto or chrome://tracing: a span for every
+   request and phase, and for every operator one that has the name of the node in the ONNX file, its type as category, and
+   as args its shapes, multiply-adds and speed, and the nodes that were fused into it. The caller frees it with
+   mue_string_free. INVALID_ARGUMENT also when no trace is being recorded. Other errors: BUSY. Since 1.0. */
+MUE_API mue_error *mue_session_trace_end(mue_session *session, char **json);
+
 typedef struct mue_result mue_result;
 
 /* Answers each item in text, all in one batch: one entry of the result per item, in order. `options` may be NULL.
@@ -573,8 +598,8 @@ typedef struct mue_report {
   double encoder_ms;
   double decoder_ms;
   double head_ms;
-  const char *precision; /* such as "fp32" */
-  const char *cpu;       /* instruction set in use, such as "avx512" */
+  const char *precision; /* such as "f32" */
+  const char *cpu;       /* instruction set in use, such as "avx512" or "avx2 (by MUE_ISA)" */
 } mue_report;
 #define MUE_REPORT_INIT {sizeof(mue_report), 0, 0, 0, 0, 0, 0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NULL, NULL}
 

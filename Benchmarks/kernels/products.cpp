@@ -36,9 +36,9 @@ int main(int argc, char **argv) {
   for (Shape s : shapes) {
     if (argc > 2 && s.m < atol(argv[2])) continue;
     Floats x = randoms(s.m * s.k, 1), w = randoms(s.k * s.n, 2), y(s.m * s.n), z(s.m * s.n), d(s.m * s.n);
-    void *packed = aligned_alloc(64, (mk_linear_packed_bytes(s.k, s.n) + 63) / 64 * 64);
-    void *scratch = aligned_alloc(64, (mk_linear_scratch(nullptr, s.m, s.k, s.n) + 63) / 64 * 64);
-    mk_linear_pack(nullptr, w.data(), s.n, 0, s.k, s.n, packed);
+    void *packed = aligned_alloc(64, (mk_linear_packed_bytes(MK_WEIGHTS_F32, s.k, s.n) + 63) / 64 * 64);
+    void *scratch = aligned_alloc(64, (mk_linear_scratch(nullptr, MK_WEIGHTS_F32, s.m, s.k, s.n) + 63) / 64 * 64);
+    mk_linear_pack(nullptr, MK_WEIGHTS_F32, w.data(), s.n, 0, s.k, s.n, packed);
     using tag = dnnl::memory::format_tag;
     auto f32 = dnnl::memory::data_type::f32;
     dnnl::memory::desc xd({s.m, s.k}, f32, tag::ab), wa({s.k, s.n}, f32, tag::any), wd({s.k, s.n}, f32, tag::ab),
@@ -51,7 +51,8 @@ int main(int argc, char **argv) {
       {DNNL_ARG_SRC, xm}, {DNNL_ARG_WEIGHTS, wp}, {DNNL_ARG_DST, ym}};
     auto times = race({
       [&] {
-        mk_linear(nullptr, s.m, s.k, s.n, x.data(), s.k, packed, nullptr, MK_ACT_NONE, nullptr, 0, y.data(), s.n, scratch);
+        mk_linear(nullptr, MK_WEIGHTS_F32, s.m, s.k, s.n, x.data(), s.k, packed, nullptr, MK_ACT_NONE, nullptr, 0,
+          y.data(), s.n, scratch);
       },
       [&] {
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, s.m, s.n, s.k, 1, x.data(), s.k, w.data(), s.n, 0, z.data(), s.n);

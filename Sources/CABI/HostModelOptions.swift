@@ -1,5 +1,6 @@
 import CMue
 import Engine
+import Kernels
 import Tensor
 
 /// `mue_model_options`, checked.
@@ -15,6 +16,9 @@ struct HostModelOptions {
     }
     engine.threads = Int(options.threads)
     engine.isForInspection = try code(options.inspect_only, below: 2, "options.inspect_only") == 1
+    let precision = try code(options.precision, below: Int32(Self.precisions.count), "options.precision")
+    engine.precision = Self.precisions[Int(precision)]
+    engine.keepsPackedWeights = try code(options.packed_cache, below: 2, "options.packed_cache") == 1
     if let limits = try mue_limits.read(options.limits, "options.limits") { engine.limits.apply(limits) }
     callback = options.log
     user = options.log_user
@@ -27,10 +31,14 @@ struct HostModelOptions {
       MUE_LOG_INFO,
       "opened \(source): \(model.inputs.count) inputs, \(model.outputs.count) outputs, \(model.threads) threads"
     )
+    for note in model.notes { try log(MUE_LOG_WARNING, note) }
     for line in try model.inspect()["unsupported"]?.arrayValue ?? [] {
       try log(MUE_LOG_WARNING, line.serialized())
     }
   }
+
+  /// In the order of `MUE_PRECISION_*`.
+  private static let precisions: [Precision] = [.float32, .bfloat16, .int8]
 
   private func log(_ level: Int32, _ line: String) throws(MueError) {
     guard let callback else { return }

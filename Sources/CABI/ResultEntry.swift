@@ -96,7 +96,8 @@ extension RequestReport {
       text_depth: Int32(clamping: depth.text), decoder_depth: Int32(clamping: depth.decoder),
       threads: Int32(clamping: threads), etr: etr, macs_run: Int64(multiplyAdds), macs_full: Int64(fullMultiplyAdds),
       total_ms: time.total, image_decode_ms: time.imageDecode, stem_ms: time.stem, encoder_ms: time.encoder,
-      decoder_ms: time.decoder, head_ms: time.head, precision: try storage.text(precision), cpu: try storage.text(cpu))
+      decoder_ms: time.decoder, head_ms: time.head, precision: try storage.text(precision.rawValue),
+      cpu: try storage.text(cpu))
   }
 
   /// The report as `--json` prints it, behind the members that come first.
@@ -131,7 +132,7 @@ extension RequestReport {
           ]
         ))
     }
-    members += [("threads", .int(threads)), ("precision", .string(precision)), ("cpu", .string(cpu))]
+    members += [("threads", .int(threads)), ("precision", .string(precision.rawValue)), ("cpu", .string(cpu))]
     members += closing
     return .object(JSONObject(members))
   }

@@ -13,7 +13,9 @@ protocol VersionedStruct {
 extension mue_tensor: VersionedStruct {}
 extension mue_tensor_info: VersionedStruct {}
 extension mue_limits: VersionedStruct {}
-extension mue_model_options: VersionedStruct {}
+extension mue_model_options: VersionedStruct {
+  static var firstSize: Int { MemoryLayout<Self>.offset(of: \.precision) ?? 40 }
+}
 extension mue_exits: VersionedStruct {}
 extension mue_item: VersionedStruct {}
 extension mue_request_options: VersionedStruct {}

@@ -12,6 +12,9 @@ enum {
   MK_MAX_RANK = 8,
 };
 
+// Scales of quantised weights and rows below this are zero: the smallest normal number.
+#define MK_LEAST_SCALE 0x1p-126f
+
 // One register tile: c[rows, columns] = a[rows, k] b[k, columns], then (all optional) + c, + biases, + residual, relu.
 //
 // Left operand, three layouts, p / 16 being the chunk of depth p:
@@ -36,6 +39,15 @@ typedef struct {
   mk_int ldr;
   int32_t accumulate;
   int32_t relu;
+
+  // Integer products only: c = scale of the row * scale of the column * (sums - zero of the row * sum of the column).
+  // Sums of a depth part wait for the next in partials[row * 16 + column], `partials_panel` from one panel to the next.
+  int32_t last; // the last depth part: c is written
+  int32_t add_partials;
+  int32_t *partials;
+  mk_int partials_panel;
+  const float *row_scales, *column_scales;
+  const int32_t *row_zeros, *column_sums;
 } mk_tile;
 
 // Biases of a panel of 16 queries in the layout of its scores, [keys][16]; NULL: none.
@@ -49,6 +61,17 @@ typedef void (*mk_tile_fn)(const mk_tile *tile);
 
 typedef enum { MK_PACKED, MK_STRIDED, MK_COLUMN, MK_LAYOUTS } mk_layout;
 
+// How many rows are multiplied with weights in a narrow format (linear_blocks.c).
+typedef struct {
+  int32_t depths;  // in one unit of 4 bytes of x and of the panels that the tiles read
+  int32_t integer; // sums are integers: rows of x are quantised
+  // Depths 0..<k of one row to units, 16 of them every `stride` bytes; the last 16 are filled up.
+  void (*pack_row)(mk_int k, const float *x, float inverse, int32_t zero, mk_int stride, void *out);
+  // Rows of a packed panel to the units that the tiles read; NULL: they are the same.
+  void (*widen)(mk_int rows, const void *panel, const float *scales, void *out);
+  const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]
+} mk_blocks;
+
 typedef struct {
   const char *name;
   int32_t panels; // panels of the widest tile: 1 or 2
@@ -56,6 +79,17 @@ typedef struct {
   mk_int depth;   // depth of one block of a long product, at most MK_MAX_DEPTH
   mk_tile_fn tiles[MK_LAYOUTS][2][MK_BLOCK_ROWS]; // [layout][panels - 1][rows - 1]
   mk_tile_fn wide_row;                            // packed, 1 row of 4 panels
+
+  mk_blocks bf16, int8, wide_int8; // wide: with x in float32
+
+  // Few rows of float32 and weights in a narrow format, one panel; and one row of four panels.
+  mk_tile_fn narrow_bf16[MK_BLOCK_ROWS], narrow_int8[MK_BLOCK_ROWS];
+  mk_tile_fn narrow_row_bf16, narrow_row_int8;
+
+  // formats.inc.h
+  void (*pack_bf16)(mk_int pairs, const float *panel, void *out);
+  void (*panel_maxima)(mk_int depth, const float *panel, float *maxima);
+  void (*pack_int8)(mk_int quads, const float *panel, const float *inverse, void *out, int32_t *sums);
 
   // In place over rows of n elements.
   void (*activate)(mk_activation activation, mk_int rows, mk_int n, float *c, mk_int ldc);
@@ -112,8 +146,10 @@ typedef struct {
 
 extern const mk_kernels mk_kernels_portable;
 #if defined(__x86_64__)
-extern const mk_kernels mk_kernels_avx2;
-extern const mk_kernels mk_kernels_avx512;
+extern const mk_kernels mk_kernels_avx2, mk_kernels_avx2_vnni;
+extern const mk_kernels mk_kernels_avx512, mk_kernels_avx512_vnni, mk_kernels_avx512_bf16;
+#elif defined(__aarch64__)
+extern const mk_kernels mk_kernels_neon;
 #endif
 
 // The kernels in use.
@@ -132,6 +168,7 @@ static inline mk_int mk_part(mk_int count, mk_int parts, mk_int index) {
 
 // Runs the tiles that cover `rows` rows (any number) of one block; `tile` is the first of them. Rows of a and c follow
 // from the layout and ldc; row biases and residuals move along.
+void mk_run_tile_list(const mk_tile_fn *tiles, mk_int most, mk_int step, mk_int rows, const mk_tile *tile);
 void mk_run_tiles(const mk_kernels *kernels, mk_layout layout, int32_t panels, mk_int rows, const mk_tile *tile);
 
 // Products below this many multiply-adds are not worth waking a thread.

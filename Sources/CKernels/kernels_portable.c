@@ -1,9 +1,11 @@
 // The kernels for any processor that clang knows.
 #include "kernels.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #define MK_ISA 0
-#define MK_NAME "portable"
-#define MK_TABLE mk_kernels_portable
 #define MK_WIDTH 4
 #define MK_TILE_ROWS 2
 #define MK_TILE_PANELS 1
@@ -13,6 +15,12 @@
 
 #include "tile.inc.h"
 
+#include "formats.inc.h"
+
+#include "narrow.inc.h"
+
+#include "dots_int16.inc.h"
+
 #include "rows.inc.h"
 
 #include "winograd.inc.h"
@@ -20,3 +28,5 @@
 #include "attention.inc.h"
 
 #include "table.inc.h"
+
+MK_TABLE(mk_kernels_portable, "portable", MK_FORM_BF16_WIDENED, MK_FORM_INT16);

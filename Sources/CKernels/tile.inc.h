@@ -7,7 +7,8 @@
 #endif
 // The value is computed here, and nothing behind is loaded before: left to itself the compiler hoists loads of the next
 // step and has to push accumulators out of the registers for them.
-#if MK_ISA == 2
+#if defined(MK_DONE)
+#elif MK_ISA == 2
 #define MK_DONE(v) __asm__ volatile("" : "+v"(v)::"memory")
 #elif defined(__x86_64__)
 #define MK_DONE(v) __asm__ volatile("" : "+x"(v)::"memory")
@@ -22,86 +23,12 @@ enum {
   MK_TILE_VECTORS = 4 * MK_VECTORS,
 };
 
-// Adds a and b over depth 0..<k to the accumulators. `rows`, `panels`, `layout` are constants at each use.
-MK_INLINE void mk_tile_multiply(
-  const int rows, const int panels, const mk_layout layout, const mk_tile *t,
-  vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
-  const int vectors = panels * MK_VECTORS;
-  // c and the residual are needed when the sums are done: fetched meanwhile. Of a row that is not aligned it is the end
-  // that the tile before has not touched.
-#pragma clang loop unroll(full)
-  for (int r = 0; r < rows; r++) {
-    __builtin_prefetch(t->c + r * t->ldc + MK_PANEL - 1, 1, 3);
-    if (panels > 1) __builtin_prefetch(t->c + r * t->ldc + t->c_panel + MK_PANEL - 1, 1, 3);
-  }
-  if (t->residual) {
-#pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++) {
-      __builtin_prefetch(t->residual + r * t->ldr + MK_PANEL - 1, 0, 3);
-      if (panels > 1) __builtin_prefetch(t->residual + r * t->ldr + 2 * MK_PANEL - 1, 0, 3);
-    }
-  }
-  // Few accumulators cannot hide the latency of an addition: then several sets share the depth.
-  const int sets = rows * vectors <= 2 ? 4 : rows * vectors <= 6 ? 2 : 1;
-  vf sum[4][MK_BLOCK_ROWS][MK_TILE_VECTORS];
-#pragma clang loop unroll(full)
-  for (int s = 0; s < sets; s++)
-#pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-      for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
-
-  const mk_int row_stride = layout == MK_STRIDED ? t->row_stride : layout == MK_PACKED ? MK_CHUNK : 1;
-  const mk_int depth_stride = layout == MK_COLUMN ? MK_PANEL : 1;
-  const mk_int chunk_stride = layout == MK_PACKED ? t->chunk_stride : layout == MK_STRIDED ? MK_CHUNK : MK_PANEL * MK_CHUNK;
-  const mk_int b_stride = layout == MK_COLUMN ? t->b_stride : MK_PANEL;
-  const mk_int b_panel = t->b_panel;
-  const float *a = t->a, *b = t->b;
-
-#define MK_STEP(p, set)                                                                     \
-  {                                                                                         \
-    vf bv[MK_TILE_VECTORS];                                                                  \
-    if (layout == MK_PACKED) {                                                              \
-      _Pragma("clang loop unroll(full)") for (int v = 0; v < panels; v++) {                 \
-        __builtin_prefetch(b + ((p) + MK_AHEAD) * MK_PANEL + v * b_panel, 0, 3);            \
-      }                                                                                     \
-    }                                                                                       \
-    _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                  \
-      bv[v] = vf_load(b + (p) * b_stride + (v / MK_VECTORS) * b_panel + v % MK_VECTORS * MK_WIDTH); \
-    }                                                                                       \
-    _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) {                     \
-      vf av = mk_load1(a + r * row_stride + (p) * depth_stride);                            \
-      _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                \
-        sum[set][r][v] += av * bv[v];                                                       \
-        MK_DONE(sum[set][r][v]);                                                            \
-      }                                                                                     \
-    }                                                                                       \
-  }
-
-  for (mk_int chunk = t->k / MK_CHUNK; chunk > 0; chunk--) {
-#pragma clang loop unroll_count(2)
-    for (int p = 0; p < MK_CHUNK; p += 4) {
-      MK_STEP(p, 0)
-      MK_STEP(p + 1, 1 % sets)
-      MK_STEP(p + 2, 2 % sets)
-      MK_STEP(p + 3, 3 % sets)
-    }
-    a += chunk_stride;
-    b += MK_CHUNK * b_stride;
-  }
-  for (int p = 0; p < (int)(t->k % MK_CHUNK); p++) MK_STEP(p, 0)
-#undef MK_STEP
-
-#pragma clang loop unroll(full)
-  for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-    for (int v = 0; v < vectors; v++) {
-      vf total = sum[0][r][v];
-      if (sets == 2) total += sum[1][r][v];
-      if (sets == 4) total = (total + sum[1][r][v]) + (sum[2][r][v] + sum[3][r][v]);
-      acc[r][v] = total;
-    }
-}
+#define MK_MULTIPLY mk_tile_multiply
+#define MK_FACTOR vf_factor
+#define MK_FACTOR_LOAD vf_factor_load
+#define MK_DOT(sum, a, b) vf_add_scaled(sum, b, a)
+#define MK_SUM(a, b) ((a) + (b))
+#include "tile_multiply.inc.h"
 
 MK_INLINE void mk_tile_finish(
   const int rows, const int panels, const mk_tile *t, vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {

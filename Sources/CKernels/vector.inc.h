@@ -39,6 +39,23 @@ MK_INLINE void vf_store_part(float *p, mk_int n, vf v) {
 #endif
 }
 
+// One factor for all lanes, and sum + x * factor.
+#if MK_ISA == 3
+// The multiplication takes a lane by itself. The empty statement keeps the compiler from spreading it first, which costs
+// as much as a multiplication.
+typedef vf vf_factor;
+MK_INLINE vf_factor vf_factor_load(const float *p) {
+  vf factor = {mk_load1(p)};
+  __asm__("" : "+w"(factor));
+  return factor;
+}
+MK_INLINE vf vf_add_scaled(vf sum, vf x, vf_factor factor) { return vfmaq_laneq_f32(sum, x, factor, 0); }
+#else
+typedef vf vf_factor;
+MK_INLINE vf_factor vf_factor_load(const float *p) { return mk_load1(p); }
+MK_INLINE vf vf_add_scaled(vf sum, vf x, vf_factor factor) { return sum + factor * x; }
+#endif
+
 MK_INLINE vf vf_select(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
 // a where a > b, else b: takes b when either is NaN, which is what the x86 instruction does.
 MK_INLINE vf vf_max(vf a, vf b) { return vf_select(a > b, a, b); }

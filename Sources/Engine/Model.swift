@@ -25,6 +25,8 @@ public final class Model: Sendable {
   /// What keeps a model that was opened for inspection from running.
   let unsupportedNodes: [UnsupportedNode]
   let shared = SharedState()
+  /// What the host may want to know of the opening, beside errors.
+  public let notes: [String]
 
   /// Opens a bundle directory, or a single ONNX file (then only `Session.run` and `forward` work).
   public static func open(path: String, options: ModelOptions = .init()) throws(MueError) -> Model {
@@ -47,7 +49,9 @@ public final class Model: Sendable {
   private init(_ model: ONNXModel, file: String?, bundle: Bundle?, options: ModelOptions) throws(MueError) {
     self.options = options
     self.bundle = bundle
-    context = try ComputeContext(threads: options.threads > 0 ? options.threads : Int(mk_processor_count()))
+    context = try ComputeContext(
+      threads: options.threads > 0 ? options.threads : Int(mk_processor_count()),
+      weights: PackedWeights(precision: options.precision))
     var graph = try GraphImporter.importGraph(
       model, file: file, nesting: options.limits.nesting, nodeLimit: options.limits.nodes)
     unsupportedNodes = options.isForInspection ? graph.unsupportedNodes() : []
@@ -65,7 +69,25 @@ public final class Model: Sendable {
     unified =
       unsupportedNodes.isEmpty
       ? try UnifiedGraph(graph, imageSize: Self.imageSize(bundle), configuration: bundle?.mue, context: context) : nil
-    try unified?.packWeights(context: context)
+    if let unified { notes = try Self.pack(unified, file: file, options, context) } else { notes = [] }
+  }
+
+  /// Packs all weights, by way of the file next to the model when the host wants one. Returns what went wrong with it.
+  private static func pack(
+    _ unified: UnifiedGraph, file: String?, _ options: ModelOptions, _ context: ComputeContext
+  ) throws(MueError) -> [String] {
+    guard let file, options.keepsPackedWeights else {
+      try unified.packWeights(context: context)
+      return []
+    }
+    let archive = PackedFile(
+      path: PackedFile.path(model: file, precision: options.precision), pool: context.pool)
+    context.weights.use(archive)
+    defer { context.weights.use(nil) }
+    try unified.packWeights(context: context)
+    // The model is whole without it.
+    do throws(MueError) { try archive.save() } catch { return [error.description] }
+    return []
   }
 
   /// Height and width of the images, as far as the configuration tells.

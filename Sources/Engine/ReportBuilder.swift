@@ -1,4 +1,3 @@
-import CKernels
 import Decode
 import Exit
 import Streams
@@ -35,7 +34,8 @@ struct ReportBuilder {
       report.similarities = similarities
     }
     report.threads = model.threads
-    report.cpu = String(cString: mk_isa_name())
+    report.precision = model.options.precision
+    report.cpu = Processor.instructionSet
     return report
   }
 }

@@ -1,4 +1,5 @@
 import Exit
+import Kernels
 import Tensor
 import Vision
 
@@ -9,6 +10,10 @@ public struct ModelOptions: Sendable {
   public var limits = EngineLimits()
   /// Opens a graph with nodes that the engine cannot run too, so that `inspect` lists them; requests are refused.
   public var isForInspection = false
+  /// How constant matrices are kept and multiplied.
+  public var precision = Precision.float32
+  /// Keeps packed weights in a file next to the model, and reads them from there the next time.
+  public var keepsPackedWeights = false
 
   public init() {}
 }

@@ -1,3 +1,4 @@
+import Kernels
 import Tensor
 import Vision
 
@@ -52,7 +53,7 @@ public struct RequestReport: Sendable {
   public var time = TimeReport()
   public var similarities: Similarities?
   public var threads = 1
-  public var precision = "fp32"
+  public var precision = Precision.float32
   /// The instruction set in use, such as `avx512`.
   public var cpu = ""
 

@@ -14,14 +14,14 @@ public final class ComputeContext: @unchecked Sendable {
   private let owner: ComputeContext?
 
   /// A context with its own pool of `threads` threads (the calling thread is one of them).
-  public init(threads: Int) throws(MueError) {
+  public init(threads: Int, weights: PackedWeights = PackedWeights()) throws(MueError) {
     let count = max(1, min(threads, 256))
     guard let pool = mk_pool_create(Int32(count)) else {
       throw MueError(.outOfMemory, "cannot start a pool of \(count) threads")
     }
     self.pool = pool
     self.threads = count
-    weights = PackedWeights()
+    self.weights = weights
     owner = nil
   }
 

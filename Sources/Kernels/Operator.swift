@@ -20,7 +20,7 @@ public struct Operator: Sendable {
   public let prepare: @Sendable (Call) throws(MueError) -> Step
   /// Multiply-adds of one call; 0 for everything that is not a product.
   public let multiplyAdds: @Sendable (_ inputs: [TensorInfo?], _ outputs: [TensorInfo], _ attributes: Attributes) -> Int
-  /// Brings the constant operands into the kernel's layout and keeps them with the context's weights, ahead of `prepare`,
+  /// Brings the constant operand, input 1, into the kernel's layout and keeps them with the context's weights, ahead of `prepare`,
   /// which does so itself where it was not done. nil when there is nothing to pack.
   public let pack: (@Sendable (Inference, ComputeContext) throws(MueError) -> Void)?
 
@@ -51,7 +51,8 @@ public struct Operator: Sendable {
     }
     self.prepare = { call throws(MueError) in
       do throws(MueError) {
-        let step = try prepare(call.aligned())
+        // Packing reads weights wherever they lie.
+        let step = try prepare(pack == nil ? call.aligned() : call.aligned(except: 1))
         return { () throws(MueError) in
           do throws(MueError) { try step() } catch { throw error.located(.init(operatorName: name)) }
         }

@@ -5,6 +5,7 @@ import Tensor
 struct PackedLinear {
   let k: Int
   let n: Int
+  private let storage: mk_weights
   private let packed: Buffer
 
   /// - Parameter weights: float32 [k, n], or [n, k] when `transposed`.
@@ -13,13 +14,14 @@ struct PackedLinear {
       throw MueError(.unsupported, "weights of type \(weights.type.name) and shape \(weights.shape)")
     }
     let (k, n) = transposed ? (weights.shape[1], weights.shape[0]) : (weights.shape[0], weights.shape[1])
-    packed = try store.packed(.init("linear.k\(k).n\(n).t\(transposed ? 1 : 0)", weights), of: weights) {
-      () throws(MueError) in
-      let buffer = try Buffer(byteCount: Int(clamping: mk_linear_packed_bytes(k, n)))
+    let storage = store.precision.storage
+    let layout = "linear.\(store.precision.rawValue).k\(k).n\(n).t\(transposed ? 1 : 0)"
+    let byteCount = Int(clamping: mk_linear_packed_bytes(storage, k, n))
+    packed = try store.packed(.init(layout, weights), of: weights, byteCount: byteCount) { target in
       let source = UnsafePointer(weights.pointer.assumingMemoryBound(to: Float.self))
-      mk_linear_pack(pool, source, weights.shape[1], transposed ? 1 : 0, k, n, buffer.base)
-      return buffer
+      mk_linear_pack(pool, storage, source, weights.shape[1], transposed ? 1 : 0, k, n, target)
     }
+    self.storage = storage
     self.k = k
     self.n = n
   }
@@ -29,12 +31,12 @@ struct PackedLinear {
     _ call: Call, m: Int, x: Operand, bias: Operand?, residual: Operand? = nil, activation: mk_activation, y: Operand
   ) throws(MueError) -> Step {
     guard m > 0, n > 0 else { return {} }
-    let (pool, scratch, packed, k, n) = (call.context.pool, call.scratch, packed, k, n)
-    try scratch.reserve(Int(clamping: mk_linear_scratch(pool, m, k, n)))
+    let (pool, scratch, storage, packed, k, n) = (call.context.pool, call.scratch, storage, packed, k, n)
+    try scratch.reserve(Int(clamping: mk_linear_scratch(pool, storage, m, k, n)))
     return { () throws(MueError) in
       mk_linear(
-        pool, m, k, n, x.floats, k, packed.base, bias?.floats, activation, residual?.floats, n, y.mutableFloats, n,
-        scratch.base)
+        pool, storage, m, k, n, x.floats, k, packed.base, bias?.floats, activation, residual?.floats, n,
+        y.mutableFloats, n, scratch.base)
     }
   }
 }

@@ -15,25 +15,49 @@ public final class PackedWeights: @unchecked Sendable {
     }
   }
 
+  public let precision: Precision
   private let lock: OpaquePointer?
   // The source tensors are kept too, so that an address cannot be reused for another constant.
   private var entries: [Key: (packed: Buffer, source: Tensor)] = [:]
+  private var archive: (any PackedArchive)?
 
-  public init() { lock = mk_lock_create() }
+  public init(precision: Precision = .float32) {
+    self.precision = precision
+    lock = mk_lock_create()
+  }
+
   deinit { mk_lock_destroy(lock) }
 
   /// The packed form of `tensor`, made by `pack` when it is not there yet.
+  ///
+  /// - Parameter isKept: false for what is made as fast as it is read from an archive.
   public func packed(
-    _ key: Key, of tensor: Tensor, _ pack: () throws(MueError) -> Buffer
+    _ key: Key, of tensor: Tensor, byteCount: Int, isKept: Bool = true,
+    _ pack: (_ target: UnsafeMutableRawPointer) -> Void
   ) throws(MueError) -> Buffer {
     mk_lock_acquire(lock)
     defer { mk_lock_release(lock) }
     if let entry = entries[key] { return entry.packed }
-    let buffer = try pack()
+    let archive = isKept ? archive : nil
+    let buffer: Buffer
+    if let kept = archive?.find(key.layout, of: tensor, byteCount: byteCount) {
+      buffer = kept
+    } else {
+      buffer = try Buffer(byteCount: byteCount)
+      pack(buffer.base)
+      archive?.add(key.layout, of: tensor, packed: buffer)
+    }
     // Kernels read the packed form from now on: the file's pages would count twice.
     tensor.buffer.releasePages(tensor.byteOffset..<tensor.byteOffset + tensor.byteCount)
     entries[key] = (buffer, tensor)
     return buffer
+  }
+
+  /// From now on `archive` is asked before anything is packed, and told what was; nil: none is.
+  public func use(_ archive: (any PackedArchive)?) {
+    mk_lock_acquire(lock)
+    defer { mk_lock_release(lock) }
+    self.archive = archive
   }
 
   /// Bytes of all packed weights.

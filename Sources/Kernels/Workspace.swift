@@ -5,6 +5,8 @@ import Tensor
 public final class Workspace {
   public let scratch = Scratch()
   public let spares = SpareMemory()
+  /// nil while nothing is traced.
+  public var trace: TraceRecorder?
   private var largest: Buffer?
 
   public init() {}

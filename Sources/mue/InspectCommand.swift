@@ -11,7 +11,10 @@ struct InspectCommand: ParsableCommand {
   @Flag(help: "Print one JSON object.") var json = false
 
   func run() throws {
-    let inspection = try ModelHandle(path: model, threads: 1, isForInspection: true).inspection()
+    let inspection = try ModelHandle(path: model) { options in
+      options.threads = 1
+      options.inspect_only = 1
+    }.inspection()
     if json { return StandardStream.output(inspection + "\n") }
     let value = try converting { () throws(MueError) in try JSONValue.parse(inspection) }
     StandardStream.output(OutlineText.lines(value))

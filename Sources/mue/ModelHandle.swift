@@ -4,13 +4,11 @@ import CMue
 final class ModelHandle {
   let pointer: OpaquePointer
 
-  /// - Parameter isForInspection: open a graph with nodes that cannot run too.
-  init(path: String, threads: Int, isForInspection: Bool = false) throws(CommandFailure) {
+  /// - Parameter configure: sets what is not to be the default.
+  init(path: String, configure: (inout mue_model_options) -> Void) throws(CommandFailure) {
     var options = mue_model_options()
     options.struct_size = MemoryLayout<mue_model_options>.size
-    guard let count = Int32(exactly: threads) else { throw CommandFailure("--threads \(threads) is too large") }
-    options.threads = count
-    options.inspect_only = isForInspection ? 1 : 0
+    configure(&options)
     var model: OpaquePointer?
     try check(mue_model_open(path, path.utf8.count, &options, &model))
     guard let model else { throw CommandFailure("mue_model_open returned neither a model nor an error") }

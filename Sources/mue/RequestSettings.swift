@@ -19,15 +19,8 @@ struct RequestArguments: ParsableArguments {
   @Flag(help: "Report the similarity after every layer that ran.")
   var similarities = false
 
-  @Option(help: "Threads; 0 takes the cores that the process may use.")
-  var threads = 0
-
   enum Rule: String, ExpressibleByArgument, CaseIterable { case row, joint }
   enum Schedule: String, ExpressibleByArgument, CaseIterable { case constant, paper, released }
-
-  func validate() throws {
-    guard threads >= 0 else { throw ValidationError("--threads must not be negative") }
-  }
 
   func settings() throws(CommandFailure) -> RequestSettings {
     var settings = RequestSettings(exits: try ExitsArgument.parse(exits), similarities: similarities)

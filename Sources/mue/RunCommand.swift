@@ -8,17 +8,17 @@ struct RunCommand: ParsableCommand {
   @Argument(help: "An ONNX file, or a bundle directory.") var model: String
   @Option(help: ArgumentHelp("An input; may be repeated.", valueName: "name=file.npy")) var input: [String] = []
   @Option(help: ArgumentHelp("Made when it is not there.", valueName: "dir")) var outputDir: String
-  @Option(help: "Threads; 0 takes the cores that the process may use.") var threads = 0
+  @OptionGroup var opening: ModelArguments
+  @OptionGroup var tracing: TraceArguments
 
   func validate() throws {
-    guard threads >= 0 else { throw ValidationError("--threads must not be negative") }
     for text in input where !text.dropFirst().contains("=") {
       throw ValidationError("--input '\(text)' is not NAME=FILE.npy")
     }
   }
 
   func run() throws {
-    let session = try SessionHandle(model: ModelHandle(path: model, threads: threads))
+    let session = try SessionHandle(model: opening.open(model))
     var inputs: [(name: String, array: NumPyArray)] = []
     for text in input {
       // A name of a tensor may hold an equals sign; the last one divides.
@@ -26,7 +26,7 @@ struct RunCommand: ParsableCommand {
       let file = String(text[text.index(after: divider)...])
       inputs.append((String(text[..<divider]), try NumPyArray(path: file)))
     }
-    let result = try session.run(inputs)
+    let result = try tracing.run(on: session) { () throws(CommandFailure) in try session.run(inputs) }
     let output = try OutputDirectory(outputDir)
     for index in 0..<result.tensorCount {
       let tensor = try result.tensor(index)

@@ -57,14 +57,17 @@ extension CKernels {
     let y = randoms.floats(m * ldy)
     let before = y.copy()
     let residual = kind == 1 ? randoms.floats(m * ldy) : kind == 2 ? y : nil
-    let packed = Bytes(mk_linear_packed_bytes(k, n))
+    let packed = Bytes(mk_linear_packed_bytes(MK_WEIGHTS_F32, k, n))
     // Constants in a file may lie anywhere: here at an odd address.
     let odd = Bytes(wCount * 4 + 1)
     odd.base.advanced(by: 1).copyMemory(from: w.p, byteCount: wCount * 4)
     mk_linear_pack(
-      pool, odd.base.advanced(by: 1).assumingMemoryBound(to: Float.self), ldw, transposed ? 1 : 0, k, n, packed.base)
-    let scratch = Bytes(mk_linear_scratch(pool, m, k, n))
-    mk_linear(pool, m, k, n, x.p, ldx, packed.base, bias?.p, activation, residual?.p, ldy, y.p, ldy, scratch.base)
+      pool, MK_WEIGHTS_F32, odd.base.advanced(by: 1).assumingMemoryBound(to: Float.self), ldw, transposed ? 1 : 0, k, n,
+      packed.base)
+    let scratch = Bytes(mk_linear_scratch(pool, MK_WEIGHTS_F32, m, k, n))
+    mk_linear(
+      pool, MK_WEIGHTS_F32, m, k, n, x.p, ldx, packed.base, bias?.p, activation, residual?.p, ldy, y.p, ldy,
+      scratch.base)
 
     var worst = 0.0
     for i in 0..<m {
@@ -137,11 +140,11 @@ extension CKernels {
     Self.with(isa) {
       let bias = Floats(5, filledWith: 3)
       let y = Floats(10)
-      let packed = Bytes(mk_linear_packed_bytes(0, 5))
-      let scratch = Bytes(mk_linear_scratch(nil, 2, 0, 5))
-      mk_linear(nil, 2, 0, 5, bias.p, 0, packed.base, bias.p, MK_ACT_NONE, nil, 0, y.p, 5, scratch.base)
+      let packed = Bytes(mk_linear_packed_bytes(MK_WEIGHTS_F32, 0, 5))
+      let scratch = Bytes(mk_linear_scratch(nil, MK_WEIGHTS_F32, 2, 0, 5))
+      mk_linear(nil, MK_WEIGHTS_F32, 2, 0, 5, bias.p, 0, packed.base, bias.p, MK_ACT_NONE, nil, 0, y.p, 5, scratch.base)
       #expect((0..<10).allSatisfy { y[$0] == 3 })
-      mk_linear(nil, 0, 3, 5, bias.p, 3, packed.base, bias.p, MK_ACT_NONE, nil, 0, y.p, 5, scratch.base)
+      mk_linear(nil, MK_WEIGHTS_F32, 0, 3, 5, bias.p, 3, packed.base, bias.p, MK_ACT_NONE, nil, 0, y.p, 5, scratch.base)
     }
   }
 
@@ -156,11 +159,11 @@ extension CKernels {
       x[2 * k + 5] = .nan
       x[4 * k + 20] = .infinity
       let y = Floats(m * n)
-      let packed = Bytes(mk_linear_packed_bytes(k, n))
-      let scratch = Bytes(mk_linear_scratch(nil, m, k, n))
-      mk_linear_pack(nil, w.p, n, 0, k, n, packed.base)
+      let packed = Bytes(mk_linear_packed_bytes(MK_WEIGHTS_F32, k, n))
+      let scratch = Bytes(mk_linear_scratch(nil, MK_WEIGHTS_F32, m, k, n))
+      mk_linear_pack(nil, MK_WEIGHTS_F32, w.p, n, 0, k, n, packed.base)
       for activation in Self.activations {
-        mk_linear(nil, m, k, n, x.p, k, packed.base, nil, activation, nil, 0, y.p, n, scratch.base)
+        mk_linear(nil, MK_WEIGHTS_F32, m, k, n, x.p, k, packed.base, nil, activation, nil, 0, y.p, n, scratch.base)
         for i in 0..<m {
           for j in 0..<n {
             switch i {

@@ -116,7 +116,7 @@ static void struct_sizes(void) {
 
   options.struct_size = 0;
   EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT, "options");
-  options.struct_size = sizeof options - 8;
+  options.struct_size = offsetof(mue_model_options, precision) - 8;
   EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT, "options");
   options.struct_size = (size_t)-8;
   EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT, "options");
@@ -129,6 +129,19 @@ static void struct_sizes(void) {
   EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT,
                "options.inspect_only");
   options.inspect_only = 0;
+  options.precision = 3;
+  EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT, "options.precision");
+  /* The struct as it first was ends before this field. */
+  options.struct_size = offsetof(mue_model_options, precision);
+  EXPECT_OK(mue_model_parse(tiny.bytes, tiny.count, &options, &model));
+  mue_model_free(model);
+  model = NULL;
+  options.struct_size = sizeof options;
+  options.precision = MUE_PRECISION_F32;
+  options.packed_cache = -1;
+  EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT,
+               "options.packed_cache");
+  options.packed_cache = 0;
   options.threads = -1;
   EXPECT_ERROR(mue_model_parse(tiny.bytes, tiny.count, &options, &model), MUE_E_INVALID_ARGUMENT, "options.threads");
   options.threads = 0;

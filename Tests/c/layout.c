@@ -34,12 +34,14 @@ int main(void) {
   AT(mue_limits, image_pixels, 48);
   AT(mue_limits, batch, 56);
 
-  EXPECT(sizeof(mue_model_options) == 40);
+  EXPECT(sizeof(mue_model_options) == 48);
   AT(mue_model_options, limits, 8);
   AT(mue_model_options, threads, 16);
   AT(mue_model_options, inspect_only, 20);
   AT(mue_model_options, log, 24);
   AT(mue_model_options, log_user, 32);
+  AT(mue_model_options, precision, 40);
+  AT(mue_model_options, packed_cache, 44);
 
   EXPECT(sizeof(mue_exits) == 64);
   AT(mue_exits, mode, 8);

@@ -44,7 +44,7 @@ def test_usage():
     assert "generate" in mue("--help").stdout
     assert mue("version").stdout == "mue 1.0.0\n"
     info = json.loads(mue("info", "--json").stdout)
-    assert info["cores"] == len(os.sched_getaffinity(0)) and info["cpu"] in ("avx512", "avx2", "portable")
+    assert info["cores"] == len(os.sched_getaffinity(0)) and info["cpu"].split()[0] in ("avx512", "avx2", "neon", "portable")
     for wrong in ([], ["--image"], ["m"], ["m", "--image", "a", "--beams", "0"], ["m", "--image", "a", "--rule", "x"],
                   ["m", "--image", "a", "--image", "b", "--image", "c", "--prompt", "x", "--prompt", "y"]):
         mue("generate", *wrong, status=2)

@@ -48,12 +48,26 @@ int32_t mk_flag_get(const mk_flag *flag);
 
 /* ---- Instruction set ----------------------------------------------------------------------------------------- */
 
-typedef enum { MK_ISA_BEST = -1, MK_ISA_PORTABLE = 0, MK_ISA_AVX2 = 1, MK_ISA_AVX512 = 2 } mk_isa;
+/* A larger number is preferred. The environment variable MUE_ISA, read at the first use, names the instruction set to
+ * use; without it, or when the processor lacks that one, it is the best. */
+typedef enum {
+  MK_ISA_BEST = -1,
+  MK_ISA_PORTABLE = 0,
+  MK_ISA_NEON = 1,
+  MK_ISA_AVX2 = 2,
+  MK_ISA_AVX2_VNNI = 3, /* AVX2 and AVX-VNNI */
+  MK_ISA_AVX512 = 4,
+  MK_ISA_AVX512_VNNI = 5,
+  MK_ISA_AVX512_BF16 = 6, /* VNNI and BF16 */
+  MK_ISA_WIDEST = MK_ISA_AVX512_BF16
+} mk_isa;
 /* For tests: use this instruction set from now on. 0: the processor does not have it (nothing changes). Packed weights
- * are the same for all of them. */
+ * are the same for all of them. MK_ISA_BEST: what it was at first. */
 int32_t mk_isa_force(int32_t isa);
-/* "avx512", "avx2" or "portable". */
+/* "portable", "neon", "avx2", "avx2-vnni", "avx512", "avx512-vnni" or "avx512-vnni-bf16". */
 const char *mk_isa_name(void);
+/* What MUE_ISA had to do with it, "" when it is not set. */
+const char *mk_isa_note(void);
 
 /* ---- Products ------------------------------------------------------------------------------------------------ */
 
@@ -61,16 +75,29 @@ typedef enum {
   MK_ACT_NONE, MK_ACT_RELU, MK_ACT_GELU_ERF, MK_ACT_GELU_TANH, MK_ACT_SILU, MK_ACT_SIGMOID, MK_ACT_TANH
 } mk_activation;
 
-/* y[m, n] = activation(x[m, k] w[k, n] + bias[n] + residual[m, n]); w is packed once. bias and residual may be NULL;
- * residual may be y itself. */
-size_t mk_linear_packed_bytes(mk_int k, mk_int n);
+/* How the constant operand of a product is stored; x and y are always float32.
+ * BF16: rounded to nearest even. Processors with vdpbf16ps round x too when there are many rows.
+ * INT8: round(w / scale) within +-127, one scale (the largest magnitude / 127) for each column. Up to MK_NARROW_ROWS rows
+ * x stays as it is; more of them are quantised, each row to 8 bits between its smallest and largest element (0
+ * included), unless k exceeds MK_QUANTISED_DEPTH. docs/kernels.md has the formulas and bounds. */
+typedef enum { MK_WEIGHTS_F32, MK_WEIGHTS_BF16, MK_WEIGHTS_INT8 } mk_weights;
+enum { MK_NARROW_ROWS = 12, MK_QUANTISED_DEPTH = 65536 };
+
+/* y[m, n] = activation(x[m, k] w[k, n] + bias[n] + residual[m, n]); w is packed once, into a blob that is the same on
+ * every instruction set and holds no addresses. bias and residual may be NULL; residual may be y itself. */
+size_t mk_linear_packed_bytes(mk_weights type, mk_int k, mk_int n);
 /* w is [k, n] with row stride ldw, or [n, k] with row stride ldw when transposed. */
 void mk_linear_pack(
-  mk_pool *pool, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed);
-size_t mk_linear_scratch(const mk_pool *pool, mk_int m, mk_int k, mk_int n);
+  mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed);
+/* errors[n]: the Euclidean norm of column j of w minus what is packed of it, rounded up; infinite where either is not
+ * finite. With it, abs(x . w_j - x . packed_j) <= norm(x) errors[j]. */
+void mk_linear_errors(
+  mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n,
+  const void *packed, float *errors);
+size_t mk_linear_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n);
 void mk_linear(
-  mk_pool *pool, mk_int m, mk_int k, mk_int n, const float *x, mk_int ldx, const void *packed, const float *bias,
-  mk_activation activation, const float *residual, mk_int ldr, float *y, mk_int ldy, void *scratch);
+  mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n, const float *x, mk_int ldx, const void *packed,
+  const float *bias, mk_activation activation, const float *residual, mk_int ldr, float *y, mk_int ldy, void *scratch);
 
 /* For each i in 0..<batch: c_i[m, n] = alpha * op(a_i) op(b_i). op(a) is [m, k]: stored [m, k] (lda), or [k, m] when
  * trans_a; op(b) is [k, n]: stored [k, n] (ldb), or [n, k] when trans_b. Operand i starts at its pointer +
@@ -217,6 +244,17 @@ void mk_f16_to_f32(const uint16_t *x, mk_int n, float *y);
 void mk_f32_to_f16(const float *x, mk_int n, uint16_t *y);
 void mk_bf16_to_f32(const uint16_t *x, mk_int n, float *y);
 void mk_f32_to_bf16(const float *x, mk_int n, uint16_t *y);
+
+/* ---- Content ------------------------------------------------------------------------------------------------- */
+
+/* Changes with every change of a packed layout: what was packed under another number is of no use. */
+#define MK_PACKED_VERSION 1
+
+/* 128 bits that stand for n bytes, the same for every pool. Tells damage, not forgery. */
+void mk_content_hash(mk_pool *pool, const void *bytes, mk_int n, uint64_t hash[2]);
+/* Reads n bytes of the file `descriptor` from `offset` on, and hashes what was read. 0, or an errno: EIO where the file
+ * is shorter. */
+int32_t mk_content_read(mk_pool *pool, int32_t descriptor, int64_t offset, mk_int n, void *to, uint64_t hash[2]);
 
 #ifdef __cplusplus
 }

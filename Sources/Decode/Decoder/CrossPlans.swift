@@ -12,6 +12,8 @@ final class CrossPlans {
   /// Where keys and values of past requests leave their memory.
   var spares: SpareMemory { context.workspace.spares }
   private var plans: [Int: Plan] = [:]
+  /// nil while nothing is traced.
+  var trace: TraceRecorder? { context.workspace.trace }
 
   init(_ unified: UnifiedGraph, _ decoder: DecoderPartition, shape: RequestShape, context: ComputeContext) {
     self.unified = unified

@@ -35,7 +35,7 @@ extension Operator {
         return output.shape.reduce(w.shape.dropFirst().reduce(1, &*), &*)
       },
       pack: { node, context throws(MueError) in
-        guard let weights = try node.input(1).constant, Int(bitPattern: weights.pointer) % 4 == 0 else { return }
+        guard let weights = try node.input(1).constant else { return }
         let shape = try convolutionShape(node.input(0).shape, weights.shape, node.attributes).kernel
         _ = try packedWeights(weights, shape, context.weights, context.pool)
       },
@@ -68,11 +68,10 @@ extension Operator {
   private static func packedWeights(
     _ weights: Tensor, _ shape: mk_conv_shape, _ store: PackedWeights, _ pool: OpaquePointer
   ) throws(MueError) -> Buffer {
-    try store.packed(.init("conv.\(layoutKey(shape))", weights), of: weights) { () throws(MueError) in
-      var shape = shape
-      let buffer = try Buffer(byteCount: Int(clamping: mk_conv_packed_bytes(&shape)))
-      mk_conv_pack(pool, &shape, UnsafePointer(weights.pointer.assumingMemoryBound(to: Float.self)), buffer.base)
-      return buffer
+    var shape = shape
+    let byteCount = Int(clamping: mk_conv_packed_bytes(&shape))
+    return try store.packed(.init("conv.\(layoutKey(shape))", weights), of: weights, byteCount: byteCount) { target in
+      mk_conv_pack(pool, &shape, UnsafePointer(weights.pointer.assumingMemoryBound(to: Float.self)), target)
     }
   }
 

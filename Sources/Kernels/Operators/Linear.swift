@@ -31,7 +31,7 @@ extension Operator {
       return output.shape.reduce(depth, &*)
     },
     pack: { node, context throws(MueError) in
-      guard let weights = try node.input(1).constant, Int(bitPattern: weights.pointer) % 4 == 0 else { return }
+      guard let weights = try node.input(1).constant else { return }
       _ = try PackedLinear(
         weights, transposed: node.attributes.flag("transposed"), context.weights, context.pool)
     },

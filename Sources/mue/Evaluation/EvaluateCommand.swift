@@ -22,6 +22,7 @@ struct EvaluateCommand: ParsableCommand {
   @OptionGroup var search: SearchArguments
   @Option(help: "Use the first N items; 0 takes all.") var limit = 0
   @OptionGroup var request: RequestArguments
+  @OptionGroup var opening: ModelArguments
   @Flag(help: "Print one JSON object.") var json = false
 
   func validate() throws {
@@ -32,7 +33,7 @@ struct EvaluateCommand: ParsableCommand {
     let settings = try request.settings()
     var items = try DataItem.load(folder: data)
     if limit > 0 { items = Array(items.prefix(limit)) }
-    let session = try SessionHandle(model: ModelHandle(path: model, threads: request.threads))
+    let session = try SessionHandle(model: opening.open(model))
     var runs: [(name: String, settings: RequestSettings, answered: [AnsweredItem])] = [
       ("off", .fullDepth, [])
     ]

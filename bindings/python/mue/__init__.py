@@ -31,7 +31,8 @@ from .errors import (
 )
 from .exits import Exits
 from .images import Image, ImageFeatures
-from .model import Limits, Model, TensorInfo, load_graph, open
+from .model import Model, TensorInfo
+from .opening import Limits, Precision, load_graph, open
 from .results import (
     Box,
     Depth,
@@ -77,6 +78,7 @@ __all__ = [
     "Next",
     "NotFoundError",
     "OutOfMemoryError",
+    "Precision",
     "ReadError",
     "Report",
     "Scoring",

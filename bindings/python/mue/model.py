@@ -2,52 +2,26 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import logging
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import _abi, exits as exits_module
-from ._library import Library, encoded, int32, load_library
+from ._library import Library, encoded, int32
 from .cancel import CancelToken, handle_of
 from .errors import InvalidArgumentError
 from .exits import ExitsLike
 from .images import Askable, ImageFeatures, ImageLike, askable, image as image_of
 from .results import ForwardResult, Generation, Next, ResultReader, Scoring, TokenCallback, TokenEvent
 from .tensors import DTYPES, Loan
+from .traces import traced
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
-
-_log = logging.getLogger("mue")
-_log.addHandler(logging.NullHandler())
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds on what a model or a request may ask for; beyond them lies `LimitError`. 0 takes the default.
-
-    Attributes:
-        model_bytes: of all files of the model together; default 64 GiB.
-        nodes: default 2^20.
-        tensor_elements: of one tensor; default 2^34.
-        nesting: graphs within graphs, arrays within arrays; default 16.
-        sequence_length: tokens of a prompt or an answer; default 2^14.
-        image_pixels: of one image before resizing; default 2^28.
-        batch: items of one request; default 2^10.
-    """
-
-    model_bytes: int = 0
-    nodes: int = 0
-    tensor_elements: int = 0
-    nesting: int = 0
-    sequence_length: int = 0
-    image_pixels: int = 0
-    batch: int = 0
+Path: TypeAlias = "str | os.PathLike[str]"
 
 
 @dataclass(frozen=True)
@@ -63,62 +37,6 @@ class TensorInfo:
     name: str
     dtype: np.dtype[Any] | None
     shape: tuple[int | str | None, ...]
-
-
-def open(
-    path: str | os.PathLike[str],
-    *,
-    threads: int = 0,
-    limits: Limits | None = None,
-    library: str | os.PathLike[str] | None = None,
-) -> Model:
-    """Opens a bundle directory, or one ONNX file (then only `run`, `inputs`, `outputs` and `inspect` work).
-
-    Args:
-        path: the folder or file.
-        threads: of the model's pool, the calling thread included; 0: the cores that the process may use.
-        limits: None for the defaults.
-        library: libmue.so; None looks for it as `load_library` says.
-
-    Raises:
-        NotFoundError, ReadError, InvalidModelError, UnsupportedError, InvalidTextError, LimitError, LibraryError.
-    """
-    name = os.fsencode(path)
-    return _opened(load_library(library), "mue_model_open", name, threads, limits)
-
-
-def load_graph(
-    source: str | os.PathLike[str] | bytes | bytearray | memoryview,
-    *,
-    threads: int = 0,
-    limits: Limits | None = None,
-    library: str | os.PathLike[str] | None = None,
-) -> Model:
-    """Opens one ONNX graph to `run`: a file, or the bytes of a file without external data.
-
-    Arguments and errors as `open`.
-    """
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _opened(load_library(library), "mue_model_parse", bytes(source), threads, limits)
-    return open(source, threads=threads, limits=limits, library=library)
-
-
-def _opened(library: Library, function: str, source: bytes, threads: int, limits: Limits | None) -> Model:
-    @_abi.LogCallback
-    def log(level: int, message: int, length: int, _: object) -> None:
-        text = ctypes.string_at(message, length).decode(errors="replace")
-        _log.log(logging.WARNING if level == _abi.LOG_WARNING else logging.INFO, "%s", text)
-
-    options = _abi.ModelOptions(threads=int32(threads, "threads"), log=log)
-    if limits is not None:
-        bounds = _abi.Limits()
-        for field in fields(limits):
-            value = getattr(limits, field.name)
-            if not 0 <= value < 2**64:
-                raise InvalidArgumentError(f"limits.{field.name} is {value}", argument=f"limits.{field.name}")
-            setattr(bounds, field.name, value)
-        options.limits = ctypes.pointer(bounds)
-    return Model(library, library.create(function, source, len(source), ctypes.byref(options)))
 
 
 class Model:
@@ -160,6 +78,7 @@ class Model:
         on_token: TokenCallback | None = None,
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> Generation: ...
 
     @overload
@@ -179,6 +98,7 @@ class Model:
         on_token: TokenCallback | None = None,
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> Generation | list[Generation]: ...
 
     def generate(
@@ -197,6 +117,7 @@ class Model:
         on_token: TokenCallback | None = None,
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> Generation | list[Generation]:
         """Answers questions about images in text.
 
@@ -216,6 +137,7 @@ class Model:
                 `Next`. An exception in it ends the request and is raised here. Only with greedy search.
             cancel: a token that ends the request from another thread.
             similarities: keep the similarity after every layer that ran.
+            trace: a file to write a Chrome trace of the request to, with a span for every operator.
 
         Raises:
             InvalidArgumentError, NotFoundError, ReadError, InvalidImageError, InvalidTextError, LimitError,
@@ -244,7 +166,7 @@ class Model:
             options.on_token = _native_callback(on_token, raised)
         if not items:
             return []
-        with self._session() as session:
+        with self._session(trace) as session:
             try:
                 handle = self._library.create(
                     "mue_session_generate", session, items, len(items), ctypes.byref(options))
@@ -267,6 +189,7 @@ class Model:
         exits: ExitsLike = "off",
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> Scoring: ...
 
     @overload
@@ -280,6 +203,7 @@ class Model:
         exits: ExitsLike = "off",
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> Scoring | list[Scoring]: ...
 
     def score(
@@ -292,6 +216,7 @@ class Model:
         exits: ExitsLike = "off",
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> Scoring | list[Scoring]:
         """Scores a closed set of answers, such as [" yes", " no", " maybe"] or thousands of longer ones, as continuations
         for each question.
@@ -312,7 +237,7 @@ class Model:
         options.normalization = _abi.NORMALIZATIONS[normalize]
         if not items:
             return []
-        with self._session() as session:
+        with self._session(trace) as session:
             handle = self._library.create(
                 "mue_session_score", session, items, len(items), names, len(names), ctypes.byref(options))
         with ResultReader(self._library, handle) as result:
@@ -354,6 +279,7 @@ class Model:
         exits: ExitsLike = "off",
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> ForwardResult:
         """One teacher-forced pass on tensors.
 
@@ -361,7 +287,7 @@ class Model:
             pixel_values: floats [batch, 3, height, width], resized and normalised as the model takes them.
             input_ids: integers [batch, text length].
             decoder_input_ids: integers [batch, decoder length].
-            exits, cancel, similarities: as `generate`.
+            exits, cancel, similarities, trace: as `generate`.
 
         Raises:
             InvalidArgumentError, LimitError, UnsupportedError, CancelledError.
@@ -371,7 +297,7 @@ class Model:
         decoder = Loan(_cast(decoder_input_ids, "iu", np.int64, "decoder_input_ids"), "decoder_input_ids")
         native_exits = exits_module.native(exits)
         options = _request_options(native_exits, cancel, similarities)
-        with self._session() as session:
+        with self._session(trace) as session:
             handle = self._library.create(
                 "mue_session_forward", session, pixels.struct, text.struct, decoder.struct, ctypes.byref(options))
         with ResultReader(self._library, handle) as result:
@@ -383,6 +309,7 @@ class Model:
         outputs: Sequence[str] | None = None,
         *,
         cancel: CancelToken | None = None,
+        trace: Path | None = None,
     ) -> dict[str, Array]:
         """Runs the whole graph as it stands, as a plain ONNX runtime.
 
@@ -390,6 +317,7 @@ class Model:
             inputs: an array for each input, of the dtype that the model declares.
             outputs: names of the wanted outputs; None for all, in the model's order.
             cancel: a token that ends the run from another thread.
+            trace: as `generate`.
 
         Returns:
             The outputs by name. bfloat16 arrives as float32.
@@ -402,7 +330,7 @@ class Model:
         names, _kept_names = _strings(() if outputs is None else outputs, "outputs")
         if outputs is not None and not names:
             return {}
-        with self._session() as session:
+        with self._session(trace) as session:
             handle = self._library.create(
                 "mue_session_run", session, tensors, len(loans), names, len(names), handle_of(cancel))
         with ResultReader(self._library, handle) as result:
@@ -476,14 +404,15 @@ class Model:
             self._free(idle, model)
 
     @contextlib.contextmanager
-    def _session(self) -> Iterator[int]:
-        """A session that nobody else uses: the one used last, or a new one."""
+    def _session(self, trace: Path | None = None) -> Iterator[int]:
+        """A session that nobody else uses: the one used last, or a new one. What it does is traced to a file if asked."""
         with self._using():
             with self._lock:
                 session = self._idle.pop() if self._idle else 0
             session = session or self._library.create("mue_session_create", self._handle)
             try:
-                yield session
+                with contextlib.nullcontext() if trace is None else traced(self._library, session, trace):
+                    yield session
             finally:
                 with self._lock:
                     self._idle.append(session)

@@ -105,7 +105,7 @@ class Report:
         macs: multiply-adds.
         time_ms: wall times in milliseconds.
         similarities: when asked for.
-        threads, precision, cpu: of the run, such as 2, "fp32", "avx512".
+        threads, precision, cpu: of the run, such as 2, "f32", "avx512".
     """
 
     exits: ExitLayers

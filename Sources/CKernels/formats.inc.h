@@ -1,0 +1,177 @@
+// The narrow formats of packed weights: rounding, packing, and widening to float32. A panel in a narrow format is rows
+// of 16 units of 4 bytes, one unit per column: two depths of bf16 or four of int8, the first in the lowest bits.
+
+typedef uint32_t vu __attribute__((ext_vector_type(MK_WIDTH)));
+
+MK_INLINE vu vu_load(const void *p) {
+  vu v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+
+MK_INLINE void vu_store(void *p, vu v) { __builtin_memcpy(p, &v, sizeof v); }
+
+// The nearest bf16, ties to even, in the upper half of each lane; the lower half is zero. A NaN stays one.
+MK_INLINE vu vf_round_bf16(vf x) {
+  vu bits = (vu)x;
+  vu rounded = bits + 0x7fff + ((bits >> 16) & 1);
+  return (vu)vf_select(x != x, (vf)(bits | 0x400000), (vf)rounded) & 0xffff0000;
+}
+
+// The nearest integer, ties to even, not below low or above high (both below 2^22). NaN gives low.
+MK_INLINE vi vf_round_between(vf x, float low, float high) {
+  vf t = vf_min(vf_max(x, (vf)low), (vf)high);
+  const vf magic = 0x1.8p23f;
+  vf shifted = t + magic;
+  return (vi)shifted - (vi)magic;
+}
+
+// panel[2 * pairs][16] to pairs.
+static void mk_pack_bf16_panel(mk_int pairs, const float *panel, void *out) {
+  for (mk_int p = 0; p < pairs; p++) {
+    for (int j = 0; j < MK_PANEL; j += MK_WIDTH) {
+      vu low = vf_round_bf16(vf_load(panel + 2 * p * MK_PANEL + j));
+      vu high = vf_round_bf16(vf_load(panel + (2 * p + 1) * MK_PANEL + j));
+      vu_store((uint32_t *)out + p * MK_PANEL + j, low >> 16 | high);
+    }
+  }
+}
+
+// maxima[16] = the larger of them and the magnitudes of panel[depth][16]; NaN where one is not finite.
+static void mk_panel_maxima(mk_int depth, const float *panel, float *maxima) {
+  for (int j = 0; j < MK_PANEL; j += MK_WIDTH) {
+    vf largest = vf_load(maxima + j);
+    vi finite = largest == largest;
+    for (mk_int p = 0; p < depth; p++) {
+      vf magnitude = vf_abs(vf_load(panel + p * MK_PANEL + j));
+      finite &= magnitude < __builtin_inff();
+      largest = vf_max(magnitude, largest);
+    }
+    vf_store(maxima + j, vf_select(finite, largest, (vf)__builtin_nanf("")));
+  }
+}
+
+// round(panel[4 * quads][16] * inverse[16]) within +-127 to quads; adds the integers to sums[16].
+static void mk_pack_int8_panel(mk_int quads, const float *panel, const float *inverse, void *out, int32_t *sums) {
+  for (int j = 0; j < MK_PANEL; j += MK_WIDTH) {
+    vf factor = vf_load(inverse + j);
+    vu sum = vu_load(sums + j);
+    for (mk_int p = 0; p < quads; p++) {
+      vu unit = 0;
+      for (int i = 0; i < 4; i++) {
+        vf scaled = vf_load(panel + (4 * p + i) * MK_PANEL + j) * factor;
+        vu q = (vu)vf_round_between(scaled, -127, 127);
+        sum += q;
+        unit |= (q & 255) << (8 * i);
+      }
+      vu_store((uint32_t *)out + p * MK_PANEL + j, unit);
+    }
+    vu_store(sums + j, sum);
+  }
+}
+
+// pairs to out[2 * pairs][16].
+static void mk_widen_bf16(mk_int pairs, const void *panel, const float *scales, void *out) {
+  (void)scales;
+  for (mk_int i = 0; i < pairs * MK_PANEL; i += MK_WIDTH) {
+    vu unit = vu_load((const uint32_t *)panel + i);
+    float *o = (float *)out + i / MK_PANEL * 2 * MK_PANEL + i % MK_PANEL;
+    vf_store(o, (vf)(unit << 16));
+    vf_store(o + MK_PANEL, (vf)(unit & 0xffff0000));
+  }
+}
+
+// quads times their columns' scales to out[4 * quads][16].
+static void mk_widen_int8(mk_int quads, const void *panel, const float *scales, void *out) {
+  for (int j = 0; j < MK_PANEL; j += MK_WIDTH) {
+    vf scale = vf_load(scales + j);
+    for (mk_int p = 0; p < quads; p++) {
+      vi unit = (vi)vu_load((const uint32_t *)panel + p * MK_PANEL + j);
+      float *o = (float *)out + 4 * p * MK_PANEL + j;
+      vf_store(o, __builtin_convertvector(unit << 24 >> 24, vf) * scale);
+      vf_store(o + MK_PANEL, __builtin_convertvector(unit << 16 >> 24, vf) * scale);
+      vf_store(o + 2 * MK_PANEL, __builtin_convertvector(unit << 8 >> 24, vf) * scale);
+      vf_store(o + 3 * MK_PANEL, __builtin_convertvector(unit >> 24, vf) * scale);
+    }
+  }
+}
+
+// One row of x as it is.
+static void mk_copy_row(mk_int k, const float *x, float inverse, int32_t zero, mk_int stride, void *out) {
+  (void)inverse, (void)zero;
+  char *o = out;
+  mk_int p = 0;
+  for (; p + MK_CHUNK <= k; p += MK_CHUNK, o += stride) __builtin_memcpy(o, x + p, MK_CHUNK * sizeof *x);
+  if (p == k) return;
+  float rest[MK_CHUNK] = {0};
+  __builtin_memcpy(rest, x + p, (size_t)(k - p) * sizeof *x);
+  __builtin_memcpy(o, rest, sizeof rest);
+}
+
+typedef int16_t v16 __attribute__((ext_vector_type(2 * MK_WIDTH)));
+typedef int16_t v16_half __attribute__((ext_vector_type(MK_WIDTH)));
+typedef uint16_t vu16_half __attribute__((ext_vector_type(MK_WIDTH)));
+typedef uint8_t vu8_quarter __attribute__((ext_vector_type(MK_WIDTH)));
+
+// Quads to two rows of pairs of int16: the first and third depth, then the second and fourth, which are two shifts away.
+static void mk_widen_int16(mk_int quads, const void *panel, const float *scales, void *out) {
+  (void)scales;
+  for (mk_int i = 0; i < quads * MK_PANEL; i += MK_WIDTH) {
+    v16 unit = (v16)vu_load((const uint32_t *)panel + i);
+    uint32_t *o = (uint32_t *)out + i / MK_PANEL * 2 * MK_PANEL + i % MK_PANEL;
+    vu_store(o, (vu)(unit << 8 >> 8));
+    vu_store(o + MK_PANEL, (vu)(unit >> 8));
+  }
+}
+
+// 16 units of a row of x: pairs of int16 in that order, of quantised values less their zero.
+MK_INLINE void mk_int16_units(const float *x, float inverse, int32_t zero, void *out) {
+  for (int p = 0; p < 2 * MK_CHUNK; p += MK_WIDTH) {
+    vf scaled = vf_load(x + p) * inverse;
+    vi q = vf_round_between(scaled, (float)-zero, (float)(255 - zero));
+#if MK_WIDTH == 16
+    q = __builtin_shufflevector(q, q, 0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+#elif MK_WIDTH == 8
+    q = __builtin_shufflevector(q, q, 0, 2, 1, 3, 4, 6, 5, 7);
+#else
+    q = __builtin_shufflevector(q, q, 0, 2, 1, 3);
+#endif
+    v16_half units = __builtin_convertvector(q, v16_half);
+    __builtin_memcpy((int16_t *)out + p, &units, sizeof units);
+  }
+}
+
+// The same as quads of unsigned bytes.
+MK_INLINE void mk_uint8_units(const float *x, float inverse, int32_t zero, void *out) {
+  for (int p = 0; p < 4 * MK_CHUNK; p += MK_WIDTH) {
+    vf scaled = vf_load(x + p) * inverse;
+    vi q = vf_round_between(scaled, (float)-zero, (float)(255 - zero)) + zero;
+    vu8_quarter units = __builtin_convertvector(q, vu8_quarter);
+    __builtin_memcpy((uint8_t *)out + p, &units, sizeof units);
+  }
+}
+
+// Pairs of bf16.
+MK_INLINE void mk_bf16_units(const float *x, float inverse, int32_t zero, void *out) {
+  (void)inverse, (void)zero;
+  for (int p = 0; p < 2 * MK_CHUNK; p += MK_WIDTH) {
+    vu16_half units = __builtin_convertvector(vf_round_bf16(vf_load(x + p)) >> 16, vu16_half);
+    __builtin_memcpy((uint16_t *)out + p, &units, sizeof units);
+  }
+}
+
+#define MK_PACK_ROW(name, depths, units)                                                                 \
+  __attribute__((unused)) static void name(                                                              \
+    mk_int k, const float *x, float inverse, int32_t zero, mk_int stride, void *out) {                   \
+    char *o = out;                                                                                       \
+    mk_int p = 0;                                                                                        \
+    for (; p + depths * MK_CHUNK <= k; p += depths * MK_CHUNK, o += stride) units(x + p, inverse, zero, o); \
+    if (p == k) return;                                                                                  \
+    float rest[depths * MK_CHUNK] = {0};                                                                 \
+    __builtin_memcpy(rest, x + p, (size_t)(k - p) * sizeof *x);                                          \
+    units(rest, inverse, zero, o);                                                                       \
+  }
+
+MK_PACK_ROW(mk_pack_int16_row, 2, mk_int16_units)
+MK_PACK_ROW(mk_pack_uint8_row, 4, mk_uint8_units)
+MK_PACK_ROW(mk_pack_bf16_row, 2, mk_bf16_units)

@@ -1,0 +1,33 @@
+// The kernels for arm64: NEON is part of every such processor, so the compiler needs no leave to use it.
+#if defined(__aarch64__)
+#include "kernels.h"
+
+#include <arm_neon.h>
+
+#define MK_ISA 3
+#define MK_WIDTH 4
+#define MK_TILE_ROWS 6
+#define MK_TILE_PANELS 1
+#define MK_DEPTH 384
+
+#include "vector.inc.h"
+
+#include "tile.inc.h"
+
+#include "formats.inc.h"
+
+#include "narrow.inc.h"
+
+#include "dots_int16.inc.h"
+
+#include "rows.inc.h"
+
+#include "winograd.inc.h"
+
+#include "attention.inc.h"
+
+#include "table.inc.h"
+
+MK_TABLE(mk_kernels_neon, "neon", MK_FORM_BF16_WIDENED, MK_FORM_INT16);
+
+#endif

@@ -1,0 +1,58 @@
+// What the files of linear products share.
+#pragma once
+#include "kernels.h"
+
+// mk_linear's arguments. residual is NULL when it is y: then results are added to what is there.
+typedef struct {
+  mk_int m, k, n;
+  const float *x;
+  mk_int ldx;
+  const void *packed;
+  const float *bias;
+  mk_activation activation;
+  const float *residual;
+  mk_int ldr;
+  float *y;
+  mk_int ldy;
+  int32_t add_to_y;
+} mk_linear_args;
+
+enum {
+  MK_ROW_BYTES = MK_PANEL * 4, // one row of a packed panel: 16 units
+};
+
+static inline mk_int mk_panel_bytes(mk_weights type, mk_int k) {
+  return mk_ceil_div(k, type == MK_WEIGHTS_F32 ? 1 : type == MK_WEIGHTS_BF16 ? 2 : 4) * MK_ROW_BYTES;
+}
+
+// The parts of a packed matrix. scales and sums of its columns: int8 only.
+typedef struct {
+  const char *panels;
+  mk_int panel_bytes;
+  const float *scales;
+  const int32_t *sums;
+} mk_packed;
+mk_packed mk_packed_view(mk_weights type, mk_int k, mk_int n, const void *packed);
+
+// Products of more than MK_NARROW_ROWS rows with narrow weights.
+size_t mk_blocks_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n);
+void mk_linear_blocks(mk_pool *pool, mk_weights type, const mk_linear_args *args, void *scratch);
+
+// How a row of x becomes 8 bits: u = clamp(round(x inverse) + zero, 0, 255), which stands for scale (u - zero). Returns
+// the scale: 0 when there is nothing to tell apart, NaN when an element is not finite.
+static inline float mk_quantise_row(const mk_kernels *kernels, mk_int k, const float *x, float *inverse, int32_t *zero) {
+  float low, high;
+  kernels->extremes(k, x, &low, &high);
+  low = low < 0 ? low : low == low ? 0 : low;
+  high = high > 0 ? high : high == high ? 0 : high;
+  float above = high / 255, below = low / 255;
+  float scale = above - below;
+  *inverse = 0;
+  *zero = 0;
+  if (!(scale - scale == 0)) return __builtin_nanf("");
+  if (scale < MK_LEAST_SCALE) return 0;
+  *inverse = 1 / scale;
+  float steps = -low * *inverse;
+  *zero = (int32_t)__builtin_roundevenf(steps < 255 ? steps : 255);
+  return scale;
+}

@@ -1,0 +1,154 @@
+// Packs the constant operand of a product, and says what a narrow format lost of it.
+#include "linear.h"
+
+#include <math.h>
+
+enum {
+  MK_PACK_COLUMNS = 8 * MK_PANEL, // columns of one packing task
+  MK_PACK_DEPTH = 64,             // depths of a panel that are converted together
+};
+
+size_t mk_linear_packed_bytes(mk_weights type, mk_int k, mk_int n) {
+  mk_int panels = mk_ceil_div(n, MK_PANEL);
+  size_t head = type == MK_WEIGHTS_INT8 ? (size_t)panels * MK_PANEL * (sizeof(float) + sizeof(int32_t)) : 0;
+  return head + (size_t)panels * (size_t)mk_panel_bytes(type, k);
+}
+
+mk_packed mk_packed_view(mk_weights type, mk_int k, mk_int n, const void *packed) {
+  mk_packed view = {.panels = packed, .panel_bytes = mk_panel_bytes(type, k)};
+  if (type == MK_WEIGHTS_INT8) {
+    mk_int columns = mk_round_up(n, MK_PANEL);
+    view.scales = packed;
+    view.sums = (const int32_t *)packed + columns;
+    view.panels += 2 * columns * (mk_int)sizeof(float);
+  }
+  return view;
+}
+
+typedef struct {
+  const mk_kernels *kernels;
+  mk_weights type;
+  const float *w;
+  mk_int ldw, k, n;
+  int32_t transposed;
+  char *packed;
+  float *errors;
+} mk_pack_call;
+
+// Depths depth0..<depth0 + depth of the panel at column `start`, with zeros up to the next multiple of four depths.
+static void mk_gather(const mk_pack_call *c, mk_int start, mk_int depth0, mk_int depth, float *panel) {
+  mk_int columns = mk_min(c->n - start, MK_PANEL);
+  if (c->transposed) {
+    c->kernels->transpose_panel(columns, depth, c->w + start * c->ldw + depth0, c->ldw, 1, panel, 0);
+  } else {
+    for (mk_int p = 0; p < depth; p++) {
+      memcpy(panel + p * MK_PANEL, c->w + (depth0 + p) * c->ldw + start, (size_t)columns * sizeof(float));
+      for (mk_int j = columns; j < MK_PANEL; j++) panel[p * MK_PANEL + j] = 0;
+    }
+  }
+  mk_int rest = c->type == MK_WEIGHTS_F32 ? 0 : mk_round_up(depth, 4) - depth;
+  memset(panel + depth * MK_PANEL, 0, (size_t)rest * MK_PANEL * sizeof(float));
+}
+
+static void mk_pack_bf16(const mk_pack_call *c, mk_int start, char *out) {
+  float panel[MK_PACK_DEPTH * MK_PANEL];
+  for (mk_int depth0 = 0; depth0 < c->k; depth0 += MK_PACK_DEPTH) {
+    mk_int depth = mk_min(c->k - depth0, MK_PACK_DEPTH);
+    mk_gather(c, start, depth0, depth, panel);
+    c->kernels->pack_bf16(mk_ceil_div(depth, 2), panel, out + mk_panel_bytes(MK_WEIGHTS_BF16, depth0));
+  }
+}
+
+static void mk_pack_int8(const mk_pack_call *c, mk_int start, char *out) {
+  mk_int columns = mk_round_up(c->n, MK_PANEL);
+  float panel[MK_PACK_DEPTH * MK_PANEL], inverse[MK_PANEL], scales[MK_PANEL] = {0};
+  int32_t sums[MK_PANEL] = {0};
+  for (mk_int depth0 = 0; depth0 < c->k; depth0 += MK_PACK_DEPTH) {
+    mk_int depth = mk_min(c->k - depth0, MK_PACK_DEPTH);
+    mk_gather(c, start, depth0, depth, panel);
+    c->kernels->panel_maxima(depth, panel, scales);
+  }
+  for (int j = 0; j < MK_PANEL; j++) {
+    scales[j] /= 127;
+    if (scales[j] < MK_LEAST_SCALE) scales[j] = 0;
+    inverse[j] = scales[j] == 0 ? 0 : 1 / scales[j];
+  }
+  for (mk_int depth0 = 0; depth0 < c->k; depth0 += MK_PACK_DEPTH) {
+    mk_int depth = mk_min(c->k - depth0, MK_PACK_DEPTH);
+    mk_gather(c, start, depth0, depth, panel);
+    c->kernels->pack_int8(mk_ceil_div(depth, 4), panel, inverse, out + mk_panel_bytes(MK_WEIGHTS_INT8, depth0), sums);
+  }
+  memcpy(c->packed + start * (mk_int)sizeof(float), scales, sizeof scales);
+  memcpy(c->packed + (columns + start) * (mk_int)sizeof(float), sums, sizeof sums);
+}
+
+static void mk_pack_task(void *context, mk_int task, int32_t worker) {
+  const mk_pack_call *c = context;
+  mk_int end = mk_min((task + 1) * MK_PACK_COLUMNS, c->n);
+  (void)worker;
+  mk_packed view = mk_packed_view(c->type, c->k, c->n, c->packed);
+  for (mk_int start = task * MK_PACK_COLUMNS; start < end; start += MK_PANEL) {
+    char *out = c->packed + (view.panels - c->packed) + start / MK_PANEL * view.panel_bytes;
+    switch (c->type) {
+    case MK_WEIGHTS_F32: mk_gather(c, start, 0, c->k, (float *)(void *)out); break;
+    case MK_WEIGHTS_BF16: mk_pack_bf16(c, start, out); break;
+    case MK_WEIGHTS_INT8: mk_pack_int8(c, start, out); break;
+    }
+  }
+}
+
+void mk_linear_pack(
+  mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed) {
+  mk_pack_call call = {mk_current_kernels(), type, w, ldw, k, n, transposed, packed, NULL};
+  mk_parallel(pool, mk_ceil_div(n, MK_PACK_COLUMNS), mk_pack_task, &call);
+}
+
+// The value that unit `unit` of the packed panel stands for at depth p of it.
+static double mk_unpacked(mk_weights type, uint32_t unit, mk_int p, float scale) {
+  if (type == MK_WEIGHTS_INT8) return (double)(int8_t)(unit >> (8 * p)) * scale;
+  uint32_t bits = p == 0 ? unit << 16 : unit & 0xffff0000;
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+static void mk_errors_task(void *context, mk_int task, int32_t worker) {
+  const mk_pack_call *c = context;
+  mk_packed view = mk_packed_view(c->type, c->k, c->n, c->packed);
+  mk_int depths = c->type == MK_WEIGHTS_INT8 ? 4 : 2, end = mk_min((task + 1) * MK_PACK_COLUMNS, c->n);
+  float panel[MK_PACK_DEPTH * MK_PANEL];
+  (void)worker;
+  for (mk_int start = task * MK_PACK_COLUMNS; start < end; start += MK_PANEL) {
+    mk_int columns = mk_min(c->n - start, MK_PANEL);
+    const uint32_t *units = (const uint32_t *)(const void *)(view.panels + start / MK_PANEL * view.panel_bytes);
+    double sums[MK_PANEL] = {0};
+    for (mk_int depth0 = 0; depth0 < c->k; depth0 += MK_PACK_DEPTH) {
+      mk_int depth = mk_min(c->k - depth0, MK_PACK_DEPTH);
+      mk_gather(c, start, depth0, depth, panel);
+      for (mk_int p = 0; p < depth; p++) {
+        for (mk_int j = 0; j < columns; j++) {
+          uint32_t unit = units[(depth0 + p) / depths * MK_PANEL + j];
+          double scale = view.scales ? view.scales[start + j] : 0;
+          double error = panel[p * MK_PANEL + j] - mk_unpacked(c->type, unit, p % depths, (float)scale);
+          sums[j] += error * error;
+        }
+      }
+    }
+    for (mk_int j = 0; j < columns; j++) {
+      // Twice what double precision may have lost; where there is no number, there is no bound.
+      double norm = sqrt(sums[j]) * (1 + (double)(c->k + 4) * 0x1p-52);
+      c->errors[start + j] = norm == 0 ? 0 : norm == norm ? nextafterf((float)norm, INFINITY) : INFINITY;
+    }
+  }
+}
+
+void mk_linear_errors(
+  mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n,
+  const void *packed, float *errors) {
+  if (type == MK_WEIGHTS_F32) {
+    memset(errors, 0, (size_t)mk_max(n, 0) * sizeof(float));
+    return;
+  }
+  mk_pack_call call = {mk_current_kernels(), type, w, ldw, k, n, transposed, (char *)packed, errors};
+  mk_parallel(pool, mk_ceil_div(n, MK_PACK_COLUMNS), mk_errors_task, &call);
+}

@@ -1,0 +1,90 @@
+// The inner loop of a register tile, for each kind of product: MK_MULTIPLY is its name, MK_FACTOR the type of a unit of 4
+// bytes of the left operand and MK_FACTOR_LOAD how it is loaded, MK_DOT(sum, a, b) adds products of units to a sum (a vf,
+// whatever its bits stand for), MK_SUM adds two sums.
+
+// Adds a and b over depth 0..<k to the accumulators. `rows`, `panels`, `layout` are constants at each use.
+MK_INLINE void MK_MULTIPLY(
+  const int rows, const int panels, const mk_layout layout, const mk_tile *t,
+  vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
+  const int vectors = panels * MK_VECTORS;
+  // c and the residual are needed when the sums are done: fetched meanwhile. Of a row that is not aligned it is the end
+  // that the tile before has not touched.
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++) {
+    __builtin_prefetch(t->c + r * t->ldc + MK_PANEL - 1, 1, 3);
+    if (panels > 1) __builtin_prefetch(t->c + r * t->ldc + t->c_panel + MK_PANEL - 1, 1, 3);
+  }
+  if (t->residual) {
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++) {
+      __builtin_prefetch(t->residual + r * t->ldr + MK_PANEL - 1, 0, 3);
+      if (panels > 1) __builtin_prefetch(t->residual + r * t->ldr + 2 * MK_PANEL - 1, 0, 3);
+    }
+  }
+  // Few accumulators cannot hide the latency of an addition: then several sets share the depth.
+  const int sets = rows * vectors <= 2 ? 4 : rows * vectors <= 6 ? 2 : 1;
+  vf sum[4][MK_BLOCK_ROWS][MK_TILE_VECTORS];
+#pragma clang loop unroll(full)
+  for (int s = 0; s < sets; s++)
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
+
+  const mk_int row_stride = layout == MK_STRIDED ? t->row_stride : layout == MK_PACKED ? MK_CHUNK : 1;
+  const mk_int depth_stride = layout == MK_COLUMN ? MK_PANEL : 1;
+  const mk_int chunk_stride = layout == MK_PACKED ? t->chunk_stride : layout == MK_STRIDED ? MK_CHUNK : MK_PANEL * MK_CHUNK;
+  const mk_int b_stride = layout == MK_COLUMN ? t->b_stride : MK_PANEL;
+  const mk_int b_panel = t->b_panel;
+  const float *a = t->a, *b = t->b;
+
+#define MK_STEP(p, set)                                                                     \
+  {                                                                                         \
+    vf bv[MK_TILE_VECTORS];                                                                  \
+    if (layout == MK_PACKED) {                                                              \
+      _Pragma("clang loop unroll(full)") for (int v = 0; v < panels; v++) {                 \
+        __builtin_prefetch(b + ((p) + MK_AHEAD) * MK_PANEL + v * b_panel, 0, 3);            \
+      }                                                                                     \
+    }                                                                                       \
+    _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                  \
+      bv[v] = vf_load(b + (p) * b_stride + (v / MK_VECTORS) * b_panel + v % MK_VECTORS * MK_WIDTH); \
+    }                                                                                       \
+    _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) {                     \
+      MK_FACTOR av = MK_FACTOR_LOAD(a + r * row_stride + (p) * depth_stride);               \
+      _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                \
+        sum[set][r][v] = MK_DOT(sum[set][r][v], av, bv[v]);                                 \
+        MK_DONE(sum[set][r][v]);                                                            \
+      }                                                                                     \
+    }                                                                                       \
+  }
+
+  for (mk_int chunk = t->k / MK_CHUNK; chunk > 0; chunk--) {
+#pragma clang loop unroll_count(2)
+    for (int p = 0; p < MK_CHUNK; p += 4) {
+      MK_STEP(p, 0)
+      MK_STEP(p + 1, 1 % sets)
+      MK_STEP(p + 2, 2 % sets)
+      MK_STEP(p + 3, 3 % sets)
+    }
+    a += chunk_stride;
+    b += MK_CHUNK * b_stride;
+  }
+  for (int p = 0; p < (int)(t->k % MK_CHUNK); p++) MK_STEP(p, 0)
+#undef MK_STEP
+
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) {
+      vf total = sum[0][r][v];
+      if (sets == 2) total = MK_SUM(total, sum[1][r][v]);
+      if (sets == 4) total = MK_SUM(MK_SUM(total, sum[1][r][v]), MK_SUM(sum[2][r][v], sum[3][r][v]));
+      acc[r][v] = total;
+    }
+}
+
+#undef MK_MULTIPLY
+#undef MK_FACTOR
+#undef MK_FACTOR_LOAD
+#undef MK_DOT
+#undef MK_SUM

@@ -1,0 +1,19 @@
+import CKernels
+
+/// How the constant operands of products are kept. Everything else is float32 at every precision.
+public enum Precision: String, Sendable, CaseIterable {
+  case float32 = "f32"
+  /// Weights rounded to bfloat16; where the processor multiplies bfloat16, what they multiply is rounded too.
+  case bfloat16 = "bf16"
+  /// Weights of 8 bits with a scale for each column. Few rows (decoding) multiply them in float32, many rows are
+  /// quantised to 8 bits with a scale for each row.
+  case int8
+
+  var storage: mk_weights {
+    switch self {
+    case .float32: MK_WEIGHTS_F32
+    case .bfloat16: MK_WEIGHTS_BF16
+    case .int8: MK_WEIGHTS_INT8
+    }
+  }
+}

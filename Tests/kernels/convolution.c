@@ -1,0 +1,135 @@
+// Convolutions: by columns, depthwise, and by Winograd's method.
+#include "check.h"
+
+typedef struct {
+  mk_conv_shape s;
+  mk_activation activation;
+  int bias, residual; // residual: 0 none, 1 of its own, 2 what is in y
+  mk_pool *pool;
+  uint64_t seed;
+} conv_case;
+
+// The shape with what its output follows from; out_height or out_width is 0 where the kernel does not fit.
+static mk_conv_shape shaped(mk_conv_shape s, mk_int pad_bottom, mk_int pad_right) {
+  mk_int h = s.height + s.pad_top + pad_bottom - s.dilation_h * (s.kernel_h - 1) - 1;
+  mk_int w = s.width + s.pad_left + pad_right - s.dilation_w * (s.kernel_w - 1) - 1;
+  s.out_height = h < 0 ? 0 : h / s.stride_h + 1;
+  s.out_width = w < 0 ? 0 : w / s.stride_w + 1;
+  return s;
+}
+
+// The input under kernel position (u, t) of output (i, j), 0 in the padding.
+static double seen(const mk_conv_shape *s, const float *plane, mk_int i, mk_int j, mk_int u, mk_int t) {
+  mk_int y = i * s->stride_h - s->pad_top + u * s->dilation_h, x = j * s->stride_w - s->pad_left + t * s->dilation_w;
+  return y < 0 || y >= s->height || x < 0 || x >= s->width ? 0 : (double)plane[y * s->width + x];
+}
+
+// `tiled`: an output's error is bounded by the 4 x 4 patch that its tile sees (docs/kernels.md).
+static void one_convolution(const char *name, conv_case c, int tiled) {
+  mk_conv_shape s = c.s;
+  if (s.out_height == 0 || s.out_width == 0) return;
+  check_random r = check_seed(c.seed);
+  mk_int in = s.channels / s.groups, out = s.out_channels / s.groups, kernel = s.kernel_h * s.kernel_w;
+  mk_int plane = s.height * s.width, count = s.batch * s.out_channels * s.out_height * s.out_width;
+  float *x = check_randoms(&r, s.batch * s.channels * plane, -1, 1);
+  float *w = check_randoms(&r, s.out_channels * in * kernel, -1, 1);
+  float *bias = c.bias ? check_randoms(&r, s.out_channels, -1, 1) : NULL;
+  float *y = check_randoms(&r, count, -1, 1), *before = check_copy(y, count);
+  float *residual = c.residual == 1 ? check_randoms(&r, count, -1, 1) : c.residual == 2 ? y : NULL;
+  void *packed = check_bytes(mk_conv_packed_bytes(&s)), *scratch = check_bytes(mk_conv_scratch(c.pool, &s));
+  mk_conv_pack(c.pool, &s, w, packed);
+  mk_conv(c.pool, &s, x, packed, bias, c.activation, residual, y, scratch);
+  double worst = 0;
+  mk_int at = 0;
+  for (mk_int plane_out = 0; plane_out < s.batch * s.out_channels; plane_out++) {
+    mk_int o = plane_out % s.out_channels, b = plane_out / s.out_channels;
+    for (mk_int i = 0; i < s.out_height; i++) {
+      for (mk_int j = 0; j < s.out_width; j++, at++) {
+        double sum = (bias ? (double)bias[o] : 0) + (c.residual ? (double)(c.residual == 1 ? residual : before)[at] : 0);
+        double magnitude = fabs(sum) + 2;
+        for (mk_int ch = 0; ch < in; ch++) {
+          const float *from = x + (b * s.channels + o / out * in + ch) * plane, *weights = w + (o * in + ch) * kernel;
+          double patch = 0, taps = 0;
+          for (mk_int u = 0; u < s.kernel_h; u++) {
+            for (mk_int t = 0; t < s.kernel_w; t++) {
+              double weight = weights[u * s.kernel_w + t], product = seen(&s, from, i, j, u, t) * weight;
+              sum += product, taps += fabs(weight);
+              if (!tiled) magnitude += fabs(product);
+            }
+          }
+          for (mk_int p = 0; tiled && p < 16; p++) patch += fabs(seen(&s, from, i / 2 * 2, j / 2 * 2, p / 4, p % 4));
+          magnitude += patch * taps;
+        }
+        double bound = tiled ? check_product_bound(in + 8, magnitude)
+                             : 1.13 * check_product_bound(in * kernel, magnitude) + 5e-7 * magnitude;
+        worst = check_error(worst, y[at], check_activated(c.activation, sum), bound);
+      }
+    }
+  }
+  check_case(
+    worst, "%s %td x %td x %td x %td to %td, kernel %td x %td, stride %td %td, dilation %td %td, pads %td %td, groups %td, "
+    "activation %d residual %d", name, s.batch, s.channels, s.height, s.width, s.out_channels, s.kernel_h, s.kernel_w,
+    s.stride_h, s.stride_w, s.dilation_h, s.dilation_w, s.pad_top, s.pad_left, s.groups, c.activation, c.residual);
+}
+
+void check_convolution(void) {
+  check_random r = check_seed(33);
+  for (int round = 0; round < 120; round++) {
+    int pointwise = round % 5 == 0, plain = round % 10 == 0;
+    mk_int groups = round % 4 == 0 ? check_int(&r, 2, 4) : 1, channels = groups * check_int(&r, 1, 6);
+    mk_conv_shape s = {
+      .batch = check_int(&r, 1, 2), .channels = channels, .height = check_int(&r, 1, 20), .width = check_int(&r, 1, 40),
+      .out_channels = groups * check_int(&r, 1, round % 3 == 0 ? 30 : 9), .kernel_h = pointwise ? 1 : check_int(&r, 1, 4),
+      .kernel_w = pointwise ? 1 : check_int(&r, 1, 4), .stride_h = plain ? 1 : check_int(&r, 1, 3),
+      .stride_w = plain ? 1 : check_int(&r, 1, 3), .dilation_h = round % 7 == 0 ? check_int(&r, 1, 3) : 1,
+      .dilation_w = round % 7 == 0 ? check_int(&r, 1, 3) : 1, .pad_top = plain ? 0 : check_int(&r, 0, 3),
+      .pad_left = plain ? 0 : check_int(&r, 0, 3), .groups = groups};
+    s = shaped(s, plain ? 0 : check_int(&r, 0, 3), plain ? 0 : check_int(&r, 0, 3));
+    one_convolution("convolution", (conv_case){
+      s, check_activations[round % 7], round % 2, round % 3, round % 4 < 2 ? check_pool : NULL, (uint64_t)round}, 0);
+  }
+  // Depth in two blocks; the stem of a residual network, thinner.
+  mk_conv_shape deep = {1, 45, 9, 9, 14, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1}, stem = {1, 3, 40, 40, 16, 0, 0, 7, 7, 2, 2, 1, 1, 3, 3, 1};
+  one_convolution("convolution", (conv_case){shaped(deep, 1, 1), MK_ACT_RELU, 1, 2, NULL, 1}, 0);
+  one_convolution("convolution", (conv_case){shaped(stem, 3, 3), MK_ACT_RELU, 1, 0, check_pool, 3}, 0);
+}
+
+void check_depthwise(void) {
+  check_random r = check_seed(44);
+  for (int round = 0; round < 200; round++) {
+    static const mk_int kernels[] = {3, 5, 7, 3, 1, 2, 4, 9};
+    mk_int kernel = kernels[round % 8], channels = check_int(&r, 2, 5), square = round % 3;
+    mk_int stride = round % 5 == 4 ? 3 : round % 2 + 1;
+    mk_conv_shape s = {
+      .batch = check_int(&r, 1, 3), .channels = channels, .height = check_int(&r, 1, 25), .width = check_int(&r, 1, 75),
+      .out_channels = channels, .kernel_h = kernel, .kernel_w = square ? kernel : check_int(&r, 1, 5), .stride_h = stride,
+      .stride_w = square ? stride : check_int(&r, 1, 4), .dilation_h = round % 11 == 0 ? check_int(&r, 1, 3) : 1,
+      .dilation_w = round % 11 == 0 ? check_int(&r, 1, 3) : 1, .pad_top = check_int(&r, 0, kernel),
+      .pad_left = check_int(&r, 0, kernel), .groups = channels};
+    s = shaped(s, check_int(&r, 0, kernel), check_int(&r, 0, kernel));
+    one_convolution("depthwise", (conv_case){
+      s, check_activations[round % 7], round % 2, round % 3, round % 4 < 2 ? check_pool : NULL, (uint64_t)round}, 0);
+  }
+  // Planes larger than what is in scratch at a time, wide and high.
+  mk_conv_shape wide = {2, 2, 9, 3001, 2, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 2}, high = {1, 3, 700, 130, 3, 0, 0, 5, 5, 2, 2, 1, 1, 2, 2, 3};
+  one_convolution("depthwise", (conv_case){shaped(wide, 1, 1), MK_ACT_RELU, 1, 1, NULL, 1}, 0);
+  one_convolution("depthwise", (conv_case){shaped(high, 2, 2), MK_ACT_SILU, 1, 2, check_pool, 2}, 0);
+}
+
+void check_winograd(void) {
+  check_random r = check_seed(77);
+  for (int round = 0; round < 16; round++) {
+    mk_conv_shape s = {
+      .batch = check_int(&r, 1, 2), .channels = check_int(&r, 32, 50), .height = check_int(&r, 1, 21),
+      .width = check_int(&r, 1, 21), .out_channels = check_int(&r, 32, 50), .kernel_h = 3, .kernel_w = 3, .stride_h = 1,
+      .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .pad_top = check_int(&r, 0, 3), .pad_left = check_int(&r, 0, 3),
+      .groups = 1};
+    s = shaped(s, check_int(&r, 0, 3), check_int(&r, 0, 3));
+    one_convolution("winograd", (conv_case){
+      s, round % 2 ? check_activations[round % 7] : MK_ACT_RELU, round % 3 != 0, round % 3,
+      round % 4 < 2 ? check_pool : NULL, (uint64_t)round}, 1);
+  }
+  // Tiles of a row in several tasks.
+  mk_conv_shape wide = {1, 33, 5, 301, 32, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1};
+  one_convolution("winograd", (conv_case){shaped(wide, 1, 1), MK_ACT_RELU, 1, 0, check_pool, 20}, 1);
+}
