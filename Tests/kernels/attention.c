@@ -3,7 +3,7 @@
 
 typedef struct {
   mk_int batch, heads, tq, tk, dqk, dv;
-  // 0 none, 1 one row for all queries, 2 a full one, 3 both; `hidden`: every so many keys are masked by -inf, causal: -1.
+  // A sum of: 1 one row for all queries, 2 a full one, 4 (instead of 2) a full one in panels, 8 one from a table; `hidden`: every so many keys are masked by -inf, causal: -1.
   int bias, hidden, ragged;
   mk_pool *pool;
   uint64_t seed;
@@ -49,6 +49,33 @@ static void one_attention(attention_case c) {
     }
     a.bias[biases++] = (mk_attention_bias){p, 0, c.tq * row, row};
   }
+  // What is added in the other layouts, per head, query and key.
+  float *more = check_floats(c.heads * c.tq * c.tk);
+  mk_int matrix = c.tq * c.tk, panels = (c.tq + 15) / 16 * c.tk * 16, extent = c.tq + c.tk + 3;
+  for (mk_int at = 0; at < c.heads * matrix; at++) more[at] = 0;
+  if (c.bias & 4) {
+    for (mk_int at = 0; at < c.heads * matrix; at++) {
+      mk_int i = at / c.tk % c.tq, j = at % c.tk;
+      more[at] = is_hidden(&c, 1, i, j) ? -INFINITY : (float)check_int(&r, -1000, 1000) / 1000;
+    }
+    float *laid_out = check_floats(c.heads * panels);
+    mk_attention_panels(c.pool, c.heads, c.tq, c.tk, more, laid_out);
+    if (biases) a.bias[1] = a.bias[0]; // panels come first
+    a.bias[0] = (mk_attention_bias){laid_out, 0, panels, 0};
+    a.bias_in_panels = 1;
+  }
+  if (c.bias & 8) {
+    float *table = check_randoms(&r, c.heads * extent, -1, 1);
+    int32_t *index = check_bytes((size_t)matrix * sizeof *index), *laid_out = check_bytes((size_t)panels * sizeof *index);
+    for (mk_int at = 0; at < matrix; at++) {
+      // Half of them run along with the queries.
+      mk_int i = at / c.tk, j = at % c.tk;
+      index[at] = (int32_t)(j % 2 ? check_int(&r, 0, extent - 1) : i + c.tk - j);
+      for (mk_int h = 0; h < c.heads; h++) more[h * matrix + at] += table[h * extent + index[at]];
+    }
+    mk_attention_panels(c.pool, 1, c.tq, c.tk, index, laid_out);
+    a.table = table, a.table_head = extent, a.table_index = laid_out;
+  }
   mk_attention(c.pool, &a, check_bytes(mk_attention_scratch(c.pool, &a)));
 
   double worst = 0, *scores = malloc((size_t)c.tk * sizeof *scores);
@@ -60,7 +87,8 @@ static void one_attention(attention_case c) {
       scores[j] = 0;
       for (mk_int p = 0; p < c.dqk; p++) scores[j] += (double)query[p] * (double)k[b][(h * c.tk + j) * k_row + p];
       scores[j] *= (double)a.scale;
-      for (int n = 0; n < biases; n++) {
+      scores[j] += (double)more[h * matrix + i * c.tk + j];
+      for (int n = a.bias_in_panels; n < biases + a.bias_in_panels; n++) {
         scores[j] += a.bias[n].p[b * a.bias[n].batch + h * a.bias[n].head + i * a.bias[n].row + j];
       }
       top = fmax(top, scores[j]);
@@ -91,6 +119,17 @@ void check_attention(void) {
       check_int(&r, 1, 3), check_int(&r, 1, 3), tq, check_int(&r, 1, 40), check_int(&r, 1, 40), check_int(&r, 1, 40),
       (int)(tq % 4), tq % 3 == 0 ? 4 : 0, tq % 4 == 0, tq % 2 ? NULL : check_pool, (uint64_t)tq});
   }
+  for (mk_int tq = 1; tq <= 70; tq += tq < 18 ? 1 : 13) {
+    for (int bias = 4; bias < 14; bias += bias == 9 ? 3 : 1) { // 4, 5, 8, 9, 12, 13 with and without a row for all
+      if (bias == 6 || bias == 7) continue;
+      one_attention((attention_case){
+        check_int(&r, 1, 2), check_int(&r, 1, 3), tq, check_int(&r, 1, 40), check_int(&r, 1, 20), check_int(&r, 1, 20), bias,
+        tq % 3 == 0 ? 4 : 0, tq % 4 == 0, tq % 2 ? NULL : check_pool, (uint64_t)(tq * 16 + bias)});
+    }
+  }
+  // Several blocks of keys, some of which a query does not see.
+  one_attention((attention_case){1, 2, 150, 403, 16, 32, 13, -1, 0, check_pool, 55});
+  one_attention((attention_case){1, 2, 150, 403, 16, 32, 3, -1, 0, check_pool, 56});
   one_attention((attention_case){1, 2, 49, 49, 32, 32, 3, 0, 0, NULL, 50});
   one_attention((attention_case){1, 1, 70, 300, 16, 48, 2, 7, 0, check_pool, 51});
   one_attention((attention_case){2, 1, 1, 523, 64, 64, 1, 3, 0, NULL, 52});

@@ -33,6 +33,21 @@ EMULATED void emulated_mask_storeu(float *p, unsigned mask, __m512 v) {
 }
 #define _mm512_mask_storeu_ps(p, mask, v) emulated_mask_storeu(p, mask, v)
 
+EMULATED unsigned emulated_test(__m512i a, __m512i b) {
+  unsigned mask = 0;
+  for (int i = 0; i < 16; i++) mask |= (unsigned)((((emu_i16)a)[i] & ((emu_i16)b)[i]) != 0) << i;
+  return mask;
+}
+#define _mm512_test_epi32_mask(a, b) emulated_test(a, b)
+
+EMULATED __m512 emulated_gather(__m512i index, const void *p, int scale) {
+  emu_f16 v;
+  for (int i = 0; i < 16; i++) v[i] = *(const float *)((const char *)p + (int64_t)((emu_i16)index)[i] * scale);
+  return (__m512)v;
+}
+#undef _mm512_i32gather_ps
+#define _mm512_i32gather_ps(index, p, scale) emulated_gather(index, p, scale)
+
 EMULATED __m512i emulated_madd(__m512i a, __m512i b) {
   emu_i16 x = (emu_i16)a, y = (emu_i16)b;
   return (__m512i)((x << 16 >> 16) * (y << 16 >> 16) + (x >> 16) * (y >> 16));
