@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MUE = ROOT / "build/bin/mue"
 TOKENS = 16  # of an answer: weights are random, so the end never comes by itself
 WORKS = {"encoder": "image encoder, with ResNet", "first": "first step", "step": "one decoder step",
-         "beam5": "one step, 5 beams", "caption": f"request of {TOKENS} tokens", "load": "loading", "memory": "peak memory"}
+         "beam5": "one step, 5 beams", "caption": "whole request", "load": "loading", "memory": "peak memory"}
 PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 # MuE's time (or memory) over the other's, at most.
 GOALS = {
@@ -189,7 +189,8 @@ def draw(report: dict, path: Path) -> None:
               color=["#1a7f37" if v <= GOALS[n] else "#bf8700" if v <= 1 else "#cf222e" for n, v in zip(names, values)])
     for row, (name, value) in enumerate(zip(names, values)):
         axis.plot([GOALS[name]] * 2, [row - 0.38, row + 0.38], color="black", linewidth=1.6)
-        axis.text(value + 0.015, row, f"{value:.2f}", va="center", fontsize=9)
+        is_close = 0 <= GOALS[name] - value < 0.08  # The goal's mark would stand in the figure.
+        axis.text((GOALS[name] if is_close else value) + 0.015, row, f"{value:.2f}", va="center", fontsize=9)
     labels = []
     for name in names:
         work, precision, peer = name.split(".")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
 
 
 class Unavailable(Exception):
@@ -50,9 +54,30 @@ class OnnxRuntime:
             logging.getLogger().setLevel(logging.ERROR)  # It recommends what large models are too large for.
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name("part.onnx")
-            quantize_dynamic(path, part, op_types_to_quantize=["MatMul"], use_external_data_format=True)
+            quantize_dynamic(unshared(path), part, op_types_to_quantize=["MatMul"], use_external_data_format=True)
             part.rename(target)  # Its data lie in part.onnx.data, which it names.
         return target
+
+
+def unshared(path: Path) -> Path | onnx.ModelProto:
+    """The graph with a weight of its own for every Gemm: the quantizer makes two weights of the same name of one that two
+    of them read transposed."""
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False).graph
+    weights = [n.input[1] for n in graph.node if n.op_type == "Gemm"]
+    if len(weights) == len(set(weights)):
+        return path
+    model, seen = onnx.load(path), set()
+    initializers = {i.name: i for i in model.graph.initializer}
+    for index, node in enumerate(model.graph.node):
+        if node.op_type == "Gemm" and node.input[1] in initializers:
+            if node.input[1] in seen:
+                copy = model.graph.initializer.add()
+                copy.CopyFrom(initializers[node.input[1]])
+                copy.name = node.input[1] = f"{node.input[1]}.{index}"
+            seen.add(node.input[1])
+    return model
 
 
 class _OnnxRuntimeGraph(Graph):

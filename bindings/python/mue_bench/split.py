@@ -3,7 +3,27 @@ the encoder, nor the keys and values of cross-attention, for every token."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def unpacked(nodes: Iterable[onnx.NodeProto], initializers: dict[str, onnx.TensorProto]) -> list[onnx.NodeProto]:
+    """The nodes without those that only convert a weight: it is kept converted, which is what a quantizer looks for."""
+    import onnx
+
+    kept = []
+    for node in nodes:
+        if node.op_type == "Cast" and node.input[0] in initializers:
+            kind = onnx.helper.tensor_dtype_to_np_dtype(next(a.i for a in node.attribute if a.name == "to"))
+            values = onnx.numpy_helper.to_array(initializers[node.input[0]]).astype(kind)
+            initializers[node.output[0]] = onnx.numpy_helper.from_array(values, node.output[0])
+        else:
+            kept.append(node)
+    return kept
 
 
 def split(path: Path, decoder_ids: str, logits: str, folder: Path) -> tuple[Path, Path]:
@@ -14,8 +34,8 @@ def split(path: Path, decoder_ids: str, logits: str, folder: Path) -> tuple[Path
     typed = onnx.shape_inference.infer_shapes(onnx.load(path, load_external_data=False))
     types = {v.name: v for v in [*typed.graph.value_info, *typed.graph.input, *typed.graph.output]}
     model = onnx.load(path)
-    nodes, inputs = list(model.graph.node), {i.name for i in model.graph.input}
     initializers = {i.name: i for i in model.graph.initializer}
+    nodes, inputs = unpacked(model.graph.node, initializers), {i.name for i in model.graph.input}
     if any(a.HasField("g") or a.graphs for n in nodes for a in n.attribute):
         raise ValueError("a graph with branches or loops cannot be cut: give --pieces")
     after = {decoder_ids}
