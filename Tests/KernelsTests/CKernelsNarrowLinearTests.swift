@@ -232,9 +232,9 @@ extension CKernels {
           x[4 * k + 36] = .infinity
           for p in 0..<k {
             x[6 * k + p] = 0
-            x[7 * k + p] = 1e-40
+            x[7 * k + p] = 0x1p-133
             w[p * n + 1] = 0
-            w[p * n + 2] = 1e-41
+            w[p * n + 2] = 0x1p-136
           }
           w[3 * n + 33] = .nan
           w[36 * n + 34] = -.infinity
