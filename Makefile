@@ -1,7 +1,7 @@
-# make build | demo | test | lint | deps | clean; see README.md
+# make build | demo | test | bench | lint | deps | clean; see README.md
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
-.PHONY: build library cli demo test lint deps clean
+.PHONY: build library cli demo test bench lint deps clean
 
 VERSION := 1.0.0
 ABI := 1
@@ -31,6 +31,13 @@ demo: build python
 
 test: build python
 	scripts/test
+
+# OFA and the demo model beside other runtimes: docs/performance.md. BENCH has options of Benchmarks/run.py.
+bench: build python
+	scripts/python-env .venv-bench requirements-bench.txt
+	.venv/bin/python Benchmarks/ofa/prepare.py --work $(BUILD)/bench
+	$(MAKE) -C Benchmarks/kernels roofline
+	.venv-bench/bin/python Benchmarks/run.py --work $(BUILD)/bench $(BENCH)
 
 lint:
 	scripts/lint

@@ -164,7 +164,8 @@ typedef struct mue_string {
   size_t length; /* bytes */
 } mue_string;
 
-/* Frees JSON text that mue_model_inspect, mue_result_json or mue_system_info made. NULL is fine. Since 1.0. */
+/* Frees JSON text that mue_model_inspect, mue_session_trace_end, mue_result_json or mue_system_info made. NULL is fine.
+   Since 1.0. */
 MUE_API void mue_string_free(char *string);
 
 /* Element types: the numbers of ONNX's TensorProto.DataType. */
@@ -462,6 +463,21 @@ typedef struct mue_generate_options {
 } mue_generate_options;
 #define MUE_GENERATE_OPTIONS_INIT                                                                                      \
   {sizeof(mue_generate_options), NULL, NULL, 0, 0, 0, 0, NULL, NULL, 0, 0, 0.0, 0, 0, NULL, 0}
+
+/* What a trace shows. */
+#define MUE_TRACE_OPERATORS 0 /* the phases of each request, and every operator that ran */
+#define MUE_TRACE_PHASES 1    /* requests and their phases alone: costs no time that can be measured */
+
+/* Records when the parts of the session's requests begin and end, until mue_session_trace_end; at most 2^20 spans.
+   `detail` is MUE_TRACE_OPERATORS or MUE_TRACE_PHASES. INVALID_ARGUMENT also while a trace is being recorded. Other
+   errors: BUSY. Since 1.0. */
+MUE_API mue_error *mue_session_trace_begin(mue_session *session, int32_t detail);
+
+/* Ends the recording. One JSON object in Chrome's trace format, for Perfetto or chrome://tracing: a span for every
+   request and phase, and for every operator one that has the name of the node in the ONNX file, its type as category, and
+   as args its shapes, multiply-adds and speed, and the nodes that were fused into it. The caller frees it with
+   mue_string_free. INVALID_ARGUMENT also when no trace is being recorded. Other errors: BUSY. Since 1.0. */
+MUE_API mue_error *mue_session_trace_end(mue_session *session, char **json);
 
 typedef struct mue_result mue_result;
 

@@ -51,30 +51,30 @@ static int32_t mk_read_wish(void) {
   int32_t wish = atomic_load(&mk_wish);
   if (wish != MK_WISH_UNREAD) return wish;
   static const char *const names[] = {
-    [MK_ISA_PORTABLE] = "portable", [MK_ISA_AVX2] = "avx2", [MK_ISA_AVX512] = "avx512",
-    [MK_ISA_AVX2_VNNI] = "avx2-vnni", [MK_ISA_AVX512_VNNI] = "avx512-vnni",
-    [MK_ISA_AVX512_BF16] = "avx512-vnni-bf16", [MK_ISA_NEON] = "neon"};
+    [MK_ISA_PORTABLE] = "portable",
+    [MK_ISA_NEON] = "neon",
+    [MK_ISA_AVX2] = "avx2",
+    [MK_ISA_AVX2_VNNI] = "avx2-vnni",
+    [MK_ISA_AVX512] = "avx512",
+    [MK_ISA_AVX512_VNNI] = "avx512-vnni",
+    [MK_ISA_AVX512_BF16] = "avx512-vnni-bf16",
+  };
   const char *value = getenv("MUE_ISA");
   wish = value && *value ? MK_WISH_UNKNOWN : MK_WISH_NONE;
-  for (int32_t isa = 0; wish == MK_WISH_UNKNOWN && isa < (int32_t)(sizeof names / sizeof *names); isa++) {
+  for (int32_t isa = 0; wish == MK_WISH_UNKNOWN && isa <= MK_ISA_WIDEST; isa++) {
     if (strcmp(value, names[isa]) == 0) wish = isa;
   }
   int32_t expected = MK_WISH_UNREAD;
   return atomic_compare_exchange_strong(&mk_wish, &expected, wish) ? wish : expected;
 }
 
-// Best first.
-static const int32_t mk_preferred[] = {
-  MK_ISA_AVX512_BF16, MK_ISA_AVX512_VNNI, MK_ISA_AVX512, MK_ISA_AVX2_VNNI, MK_ISA_AVX2, MK_ISA_NEON, MK_ISA_PORTABLE};
-
 const mk_kernels *mk_current_kernels(void) {
   const mk_kernels *kernels = atomic_load_explicit(&mk_chosen, memory_order_acquire);
   if (kernels) return kernels;
   int32_t isa = mk_read_wish();
   if (isa < 0 || !mk_has(isa)) {
-    const int32_t *best = mk_preferred;
-    while (!mk_has(*best)) best++; // everything has the last one
-    isa = *best;
+    isa = MK_ISA_WIDEST;
+    while (isa > MK_ISA_PORTABLE && !mk_has(isa)) isa--;
   }
   // Threads that race here find the same answer; a choice that a test forced in between stands.
   const mk_kernels *expected = NULL;

@@ -17,6 +17,8 @@ struct TeacherForcedPass {
     _ runner: PrefixRunner, _ decoder: DecoderPartition, sample: EncodedSample, ids: [Int], options: RunOptions
   ) throws(MueError) {
     let watch = Stopwatch()
+    runner.trace?.begin("decoder pass")
+    defer { runner.trace?.end() }
     let cross = CrossMemory(sample, layerCount: decoder.layers.count)
     _ = runner.takeMultiplyAdds()
     var state = try runner.embed(ids, isCancelled: options.isCancelled)

@@ -170,6 +170,8 @@ public final class UnifiedRunner {
     _ decoder: DecoderPartition, _ sample: EncodedSample, start: Int, capacity: Int, _ run: RunOptions,
     _ runner: PrefixRunner
   ) throws(MueError) -> String? {
+    runner.trace?.begin("check of single tokens")
+    defer { runner.trace?.end() }
     let vocabulary = unified.shapes.entries[unified.roles.logits.value]?.shape.last?.base ?? 2
     let count = min(5, capacity)
     var ids = [start]

@@ -1,5 +1,6 @@
 import Decode
 import Exit
+import Kernels
 import Tensor
 import Text
 import Vision
@@ -7,6 +8,8 @@ import Vision
 /// Turns what the caller gave into what the encoder takes: pixels and prompt tokens, checked against the limits.
 struct RequestPreparation {
   let model: Model
+  /// nil while nothing is traced.
+  let trace: TraceRecorder?
 
   /// pixel_values, float32 [1, 3, height, width].
   ///
@@ -26,7 +29,12 @@ struct RequestPreparation {
     guard let preprocessor = model.preprocessor else {
       throw MueError(.unsupported, "the model has no preprocessor_config.json: give pixel_values")
     }
+    let depth = trace?.depth ?? 0
+    defer { trace?.end(downTo: depth) }
+    trace?.begin("image decode")
     let picture = try image.picture(limits)
+    trace?.end()
+    trace?.begin("preprocess")
     let pixels = try preprocessor.process(picture)
     return (pixels, Self.size(pixels, width: picture.width, height: picture.height))
   }
@@ -101,6 +109,8 @@ struct RequestPreparation {
   }
 
   func sample(_ item: RequestItem, pixels: Tensor) throws(MueError) -> SampleInput {
+    trace?.begin("tokenise")
+    defer { trace?.end() }
     var sample = try SampleInput(pixelValues: pixels, inputIDs: ids(prompt(item)), padding: padding)
     if case .features(let features) = item.image { sample.image = features.stream }
     return sample
@@ -129,6 +139,6 @@ struct RequestPreparation {
     let cancellation = options.cancellation
     return try RunOptions(
       thresholds: thresholds(options.exits), rule: options.rule, recordsSimilarities: options.similarities,
-      isCancelled: { cancellation?.isCancelled ?? false })
+      isCancelled: { cancellation?.isCancelled ?? false }, trace: trace)
   }
 }

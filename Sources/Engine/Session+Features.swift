@@ -8,6 +8,8 @@ extension Session {
   /// - Throws: `.unsupported` for an encoder that attends across image and text, and the errors of the image.
   public func encode(image: ImageInput, options: RequestOptions = .init()) throws(MueError) -> ImageFeatures {
     let runner = try requireRunner()
+    trace?.begin(request: "encode_image")
+    defer { trace?.end() }
     let preparation = preparation
     let (pixels, size) = try preparation.pixels(image)
     let stream = try runner.encode(image: pixels, options: preparation.runOptions(options))

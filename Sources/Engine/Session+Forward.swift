@@ -10,6 +10,8 @@ extension Session {
     pixelValues: Tensor, inputIDs: Tensor, decoderInputIDs: Tensor, options: RequestOptions = .init()
   ) throws(MueError) -> ForwardResult {
     let total = Stopwatch()
+    trace?.begin(request: "forward")
+    defer { trace?.end() }
     let runner = try requireRunner()
     let preparation = preparation
     guard pixelValues.type == .float32, pixelValues.shape.count == 4, pixelValues.shape[0] > 0 else {

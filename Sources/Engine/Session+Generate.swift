@@ -12,6 +12,8 @@ extension Session {
     onToken: ((StreamedToken) -> StreamDecision)? = nil
   ) throws(MueError) -> [Generation] {
     let total = Stopwatch()
+    trace?.begin(request: "generate")
+    defer { trace?.end() }
     let runner = try requireRunner()
     try requireItems(items)
     let preparation = preparation

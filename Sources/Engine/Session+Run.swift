@@ -8,6 +8,8 @@ extension Session {
     _ inputs: [String: Tensor], outputs: [String]? = nil, cancellation: CancellationToken? = nil
   ) throws(MueError) -> [String: Tensor] {
     let graph = model.graph
+    trace?.begin(request: "run")
+    defer { trace?.end() }
     for name in inputs.keys.sorted() where !graph.inputs.contains(where: { $0.name == name }) {
       throw MueError(.invalidArgument, "the graph has no input '\(name)'", at: .init(argument: name))
     }

@@ -14,6 +14,8 @@ extension Session {
     options: RequestOptions = .init()
   ) throws(MueError) -> [Scoring] {
     let total = Stopwatch()
+    trace?.begin(request: "score")
+    defer { trace?.end() }
     let runner = try requireRunner()
     try requireItems(items)
     let preparation = preparation

@@ -23,7 +23,9 @@ public final class Session {
     runner = model.unified.map { UnifiedRunner($0, shared: model.shared, context: context) }
   }
 
-  var preparation: RequestPreparation { RequestPreparation(model: model) }
+  /// nil while nothing is traced.
+  var trace: TraceRecorder? { context.workspace.trace }
+  var preparation: RequestPreparation { RequestPreparation(model: model, trace: trace) }
 
   func requireRunner() throws(MueError) -> UnifiedRunner {
     guard let runner else {

@@ -61,6 +61,8 @@ public struct Graph: Sendable {
   /// The version of ONNX's own domain that the model imports.
   public internal(set) var opset: Int
   public internal(set) var file: String?
+  /// The nodes as they were before the passes; nil when there were none.
+  public internal(set) var origins: NodeOrigins?
 
   public init(opset: Int, file: String? = nil) {
     self.opset = opset

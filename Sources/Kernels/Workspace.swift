@@ -4,6 +4,8 @@ import Tensor
 /// once another one runs.
 public final class Workspace {
   public let scratch = Scratch()
+  /// nil while nothing is traced.
+  public var trace: TraceRecorder?
   private var largest: Buffer?
 
   public init() {}

@@ -22,11 +22,17 @@ public final class Plan {
     }
   }
 
+  /// Multiply-adds of a run of overridden steps, by node, for traces.
+  public var overrideCosts: [Int: () -> Int] = [:]
+
   private var steps: [(step: Step, node: Int)] = []
+  /// Of each step, for traces; made when first needed.
+  private var labels: [OperatorLabel] = []
   private var operands: [ValueID: Operand] = [:]
   /// Shared with the session's other plans.
   private var arena: Buffer?
   private let graph: Graph
+  private let workspace: Workspace
 
   /// - Parameters:
   ///   - outputs: the values to compute; one may also be a feed or a constant.
@@ -37,6 +43,10 @@ public final class Plan {
     context: ComputeContext
   ) throws(MueError) {
     self.graph = graph
+    workspace = context.workspace
+    let depth = workspace.trace?.depth ?? 0
+    workspace.trace?.begin("plan")
+    defer { workspace.trace?.end(downTo: depth) }
     let indices = graph.slice(to: outputs, from: Set(feeds.keys))
     let specialization = try Specialization(
       graph, nodes: indices, feeds: feeds.mapValues(\.info), outputs: Set(outputs), context: context)
@@ -82,6 +92,7 @@ public final class Plan {
 
   /// Runs all steps; throws `.cancelled` between two of them once `isCancelled` says so.
   public func run(isCancelled: () -> Bool = { false }) throws(MueError) {
+    if let trace = workspace.trace, trace.detail == .operators { return try run(tracedBy: trace, isCancelled) }
     for (step, node) in steps {
       if isCancelled() { throw MueError(.cancelled, "the request was cancelled") }
       do {
@@ -90,6 +101,32 @@ public final class Plan {
         throw error.located(graph.location(of: graph.nodes[node]))
       }
     }
+  }
+
+  private func run(tracedBy trace: TraceRecorder, _ isCancelled: () -> Bool) throws(MueError) {
+    if labels.isEmpty { labels = steps.map { label($0.node) } }
+    for (index, (step, node)) in steps.enumerated() {
+      if isCancelled() { throw MueError(.cancelled, "the request was cancelled") }
+      let begin = Clock.now()
+      do {
+        try step()
+      } catch {
+        throw error.located(graph.location(of: graph.nodes[node]))
+      }
+      trace.record(labels[index], since: begin, multiplyAdds: overrideCosts[node]?())
+    }
+  }
+
+  /// What a trace says of the node at `index`.
+  private func label(_ index: Int) -> OperatorLabel {
+    let node = graph.nodes[index]
+    let inputs = node.inputs.map { $0.flatMap { operands[$0]?.info } }
+    let outputs = node.outputs.compactMap { $0.flatMap { operands[$0]?.info } }
+    let kernel = overrideCosts[index] == nil ? graph.kernel(of: node) : nil
+    return OperatorLabel(
+      name: node.name, operatorName: node.operatorName, inputs: inputs, outputs: outputs,
+      multiplyAdds: kernel?.multiplyAdds(inputs, outputs, node.attributes),
+      nodes: { [graph] in graph.origins?.names(of: node) ?? [node.name] })
   }
 
   private func bind(_ feeds: [ValueID: Feed]) {

@@ -16,14 +16,17 @@ struct ForwardCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Made when it is not there.", valueName: "dir")) var outputDir: String
   @OptionGroup var request: RequestArguments
   @OptionGroup var opening: ModelArguments
+  @OptionGroup var tracing: TraceArguments
 
   func run() throws {
     var settings = try request.settings()
     settings.similarities = true
     let session = try SessionHandle(model: opening.open(model))
-    let result = try session.forward(
-      pixelValues: NumPyArray(path: pixelValues), inputIDs: NumPyArray(path: inputIDs),
-      decoderInputIDs: NumPyArray(path: decoderInputIDs), settings: settings)
+    let pixels = try NumPyArray(path: pixelValues)
+    let (inputs, decoderInputs) = try (NumPyArray(path: inputIDs), NumPyArray(path: decoderInputIDs))
+    let result = try tracing.run(on: session) { () throws(CommandFailure) in
+      try session.forward(pixelValues: pixels, inputIDs: inputs, decoderInputIDs: decoderInputs, settings: settings)
+    }
     let output = try OutputDirectory(outputDir)
     for index in 0..<result.tensorCount { try output.write(result.tensor(index)) }
     try output.write(Array((result.json() + "\n").utf8), name: "report.json")

@@ -12,6 +12,7 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var answers: AnswersArguments
   @OptionGroup var request: RequestArguments
   @OptionGroup var opening: ModelArguments
+  @OptionGroup var tracing: TraceArguments
   @Option(
     help: ArgumentHelp("Draw the boxes of the answer into a copy of the image, a PNG file.", valueName: "file.png"))
   var draw: String?
@@ -27,8 +28,10 @@ struct GenerateCommand: ParsableCommand {
     let settings = try request.settings()
     let session = try SessionHandle(model: opening.open(model))
     let questions = try question.questions()
-    let result = try session.generate(
-      questions, settings: settings, search: search.options(), answers: answers.list())
+    let (search, answers) = try (search.options(), answers.list())
+    let result = try tracing.run(on: session) { () throws(CommandFailure) in
+      try session.generate(questions, settings: settings, search: search, answers: answers)
+    }
     if json {
       StandardStream.output(try result.json() + "\n")
     } else {

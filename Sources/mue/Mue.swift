@@ -13,7 +13,8 @@ struct Mue: ParsableCommand {
       """,
     subcommands: [
       GenerateCommand.self, ScoreCommand.self, ForwardCommand.self, InspectCommand.self, CheckCommand.self,
-      RunCommand.self, EvaluateCommand.self, InfoCommand.self, VersionCommand.self,
+      RunCommand.self, EvaluateCommand.self, BenchCommand.self, BenchWorkerCommand.self, InfoCommand.self,
+      VersionCommand.self,
     ])
 
   static func main() {

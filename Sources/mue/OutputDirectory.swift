@@ -28,14 +28,7 @@ struct OutputDirectory {
   @discardableResult
   func write(_ bytes: [UInt8], name: String) throws(CommandFailure) -> String {
     let target = "\(path)/\(name)"
-    guard let file = fopen(target, "wb") else {
-      throw CommandFailure("cannot write \(target): \(String(cString: strerror(errno)))")
-    }
-    let written = fwrite(bytes, 1, bytes.count, file)
-    let reason = errno
-    guard fclose(file) == 0, written == bytes.count else {
-      throw CommandFailure("cannot write \(target): \(String(cString: strerror(reason)))")
-    }
+    try OutputFile.write(bytes, to: target)
     return target
   }
 }

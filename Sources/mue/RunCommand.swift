@@ -9,6 +9,7 @@ struct RunCommand: ParsableCommand {
   @Option(help: ArgumentHelp("An input; may be repeated.", valueName: "name=file.npy")) var input: [String] = []
   @Option(help: ArgumentHelp("Made when it is not there.", valueName: "dir")) var outputDir: String
   @OptionGroup var opening: ModelArguments
+  @OptionGroup var tracing: TraceArguments
 
   func validate() throws {
     for text in input where !text.dropFirst().contains("=") {
@@ -25,7 +26,7 @@ struct RunCommand: ParsableCommand {
       let file = String(text[text.index(after: divider)...])
       inputs.append((String(text[..<divider]), try NumPyArray(path: file)))
     }
-    let result = try session.run(inputs)
+    let result = try tracing.run(on: session) { () throws(CommandFailure) in try session.run(inputs) }
     let output = try OutputDirectory(outputDir)
     for index in 0..<result.tensorCount {
       let tensor = try result.tensor(index)

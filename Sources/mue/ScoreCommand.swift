@@ -13,6 +13,7 @@ struct ScoreCommand: ParsableCommand {
   var normalize: Normalization?
   @OptionGroup var request: RequestArguments
   @OptionGroup var opening: ModelArguments
+  @OptionGroup var tracing: TraceArguments
   @Flag(help: "Print the report as one JSON value.") var json = false
 
   enum Normalization: String, ExpressibleByArgument, CaseIterable { case vocabulary, answers }
@@ -33,8 +34,10 @@ struct ScoreCommand: ParsableCommand {
       case .answers: MUE_NORMALIZE_ANSWERS
       case nil: MUE_NORMALIZE_DEFAULT
       }
-    let result = try session.score(
-      questions, answers: answers.list() ?? [], settings: settings, normalization: normalization)
+    let answers = try answers.list() ?? []
+    let result = try tracing.run(on: session) { () throws(CommandFailure) in
+      try session.score(questions, answers: answers, settings: settings, normalization: normalization)
+    }
     if json { return StandardStream.output(try result.json() + "\n") }
     for (index, question) in questions.enumerated() {
       StandardStream.output("\(question.image.path): \(result.bestAnswer(index) ?? "")\n")

@@ -72,6 +72,19 @@ final class SessionHandle {
     return try ResultHandle(result)
   }
 
+  /// - Parameter detail: MUE_TRACE_OPERATORS or MUE_TRACE_PHASES.
+  func beginTrace(detail: Int32 = MUE_TRACE_OPERATORS) throws(CommandFailure) {
+    try check(mue_session_trace_begin(pointer, detail))
+  }
+
+  /// The trace as JSON.
+  func endTrace() throws(CommandFailure) -> String {
+    var json: UnsafeMutablePointer<CChar>?
+    try check(mue_session_trace_end(pointer, &json))
+    defer { mue_string_free(json) }
+    return text(json) ?? ""
+  }
+
   private static func options(_ settings: RequestSettings, _ exits: ExitsStorage) -> mue_request_options {
     var options = mue_request_options()
     options.struct_size = MemoryLayout<mue_request_options>.size

@@ -14,6 +14,8 @@ final class AttentionBinding {
   private let rows: Int
   /// Multiply-adds per row and key.
   private(set) var multiplyAddsPerKey = 0
+  /// Of one run, all rows.
+  var multiplyAdds: Int { rows * length * multiplyAddsPerKey }
   /// Biases that move with the position, [.., positions, keys], by input slot of the node.
   var positionalBiases: [Int: Tensor] = [:]
 

@@ -15,6 +15,8 @@ extension CachedDecoder {
   }
 
   private func read(_ prefix: [Int], row: Int, _ options: RunOptions) throws(MueError) {
+    plans.trace?.begin("decoder prefix")
+    defer { plans.trace?.end() }
     let runner = prefixRunner
     _ = runner.takeMultiplyAdds()
     var state = try runner.embed(prefix, isCancelled: options.isCancelled)

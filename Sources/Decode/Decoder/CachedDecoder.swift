@@ -71,10 +71,14 @@ final class CachedDecoder: TokenDecoder {
   ) throws(MueError) -> DecodedStep {
     guard position < capacity else { throw MueError(.internal, "the cache is full") }
     let watch = Stopwatch()
+    plans.trace?.begin("decoder step \(position)")
+    defer { plans.trace?.end() }
+    plans.trace?.begin("embedding")
     let embedding = try plans.embedding(rows: rows)
     try embedding.load(ids: tokens, into: plans.unified.roles.decoderInputIDs.value)
     try plans.positional.load(position, into: embedding)
     try embedding.run(isCancelled: options.isCancelled)
+    plans.trace?.end()
     charge(embedding.multiplyAdds, to: Array(0..<rows), full: true)
     var result = DecodedStep(exits: [Int](repeating: 0, count: rows))
     if options.recordsSimilarities { result.similarities = [[Double]](repeating: [], count: rows) }
@@ -90,6 +94,8 @@ final class CachedDecoder: TokenDecoder {
 
   /// The logits of the newest tokens: of the candidates alone where they are few, else of the whole vocabulary.
   private func head(_ candidates: [[Int]]?, _ options: RunOptions, _ result: inout DecodedStep) throws(MueError) {
+    plans.trace?.begin("head")
+    defer { plans.trace?.end() }
     let vocabulary = VocabularyRows(plans.unified, plans.decoder)
     let few = candidates.flatMap { vocabulary.areFew($0) ? $0 : nil }
     let output = few.flatMap { _ in plans.decoder.vocabulary?.hidden } ?? plans.unified.roles.logits.value
@@ -159,6 +165,8 @@ final class CachedDecoder: TokenDecoder {
   private func run(
     _ layer: Int, active: [Int], states: [Float], _ options: RunOptions
   ) throws(MueError) -> Plan {
+    plans.trace?.begin("decoder layer \(layer)")
+    defer { plans.trace?.end() }
     try prepareCaches(layer)
     try propagate(layer, active, options)
     var encoderValues: [[ValueID: Tensor]] = []
@@ -212,6 +220,8 @@ final class CachedDecoder: TokenDecoder {
       for earlier in filled[layer - 1][row]..<max(position, filled[layer - 1][row]) { pending.append((row, earlier)) }
     }
     guard !pending.isEmpty else { return }
+    plans.trace?.begin("keys and values of skipped layers")
+    defer { plans.trace?.end() }
     var states: [Float] = []
     states.reserveCapacity(pending.count * width)
     for token in pending {
@@ -271,6 +281,8 @@ final class CachedDecoder: TokenDecoder {
 
   func reorder(parents: [Int]) throws(MueError) {
     guard parents != Array(0..<rows) else { return }
+    plans.trace?.begin("reorder")
+    defer { plans.trace?.end() }
     let moved = try copy(parents: parents)
     caches = moved.caches
     filled = moved.filled

@@ -23,6 +23,8 @@ final class CrossMemory {
     for value in partition.encoderValues { values[value] = sample.bridge[value] }
     let missing = partition.encoderValues.filter { values[$0] == nil }
     if !missing.isEmpty {
+      plans.trace?.begin("cross keys and values \(layer)")
+      defer { plans.trace?.end() }
       let plan = try plans.plan(layer: layer, bridge: sample.bridge, outputs: missing)
       for (value, tensor) in sample.bridge { try plan.load(value, from: tensor.pointer) }
       try plan.run(isCancelled: isCancelled)

@@ -10,6 +10,8 @@ final class CrossPlans {
   private let shape: RequestShape
   private let context: ComputeContext
   private var plans: [Int: Plan] = [:]
+  /// nil while nothing is traced.
+  var trace: TraceRecorder? { context.workspace.trace }
 
   init(_ unified: UnifiedGraph, _ decoder: DecoderPartition, shape: RequestShape, context: ComputeContext) {
     self.unified = unified

@@ -26,6 +26,8 @@ final class DecoderPlans {
   let positional: PositionalValues
   let cross: CrossPlans
   private let context: ComputeContext
+  /// nil while nothing is traced.
+  var trace: TraceRecorder? { context.workspace.trace }
   private let plans = PlanCache(capacity: 512)
   private var layers: [[Int]: Layer] = [:]
 
@@ -107,6 +109,9 @@ final class DecoderPlans {
     }
     let plan = try Plan(
       unified.graph, outputs: [decoder.stream.states[layer]], feeds: feeds, overrides: overrides, context: context)
+    for (attention, binding) in zip(partition.selfAttention + partition.crossAttention, own + cross) {
+      plan.overrideCosts[attention.node] = { [unowned binding] in binding.multiplyAdds }
+    }
     let made = Layer(plan: plan, selfAttention: own, crossAttention: cross)
     // Row counts come and go with exits and beams; what is in use now is made again at once.
     if layers.count >= 16 * decoder.layers.count { layers.removeAll() }

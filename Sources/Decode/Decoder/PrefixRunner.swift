@@ -23,6 +23,8 @@ final class PrefixRunner {
   private let plans = PlanCache(capacity: 512)
   private let preludes: [ValueID]
   private(set) var multiplyAdds = 0
+  /// nil while nothing is traced.
+  var trace: TraceRecorder? { context.workspace.trace }
 
   init(_ unified: UnifiedGraph, _ decoder: DecoderPartition, shape: RequestShape, context: ComputeContext) {
     self.unified = unified
@@ -40,6 +42,8 @@ final class PrefixRunner {
   }
 
   func embed(_ ids: [Int], isCancelled: () -> Bool) throws(MueError) -> State {
+    trace?.begin("embedding")
+    defer { trace?.end() }
     let plan = try plans.plan([0, ids.count]) { () throws(MueError) in
       let feeds = unified.inputFeeds(shape, positions: ids.count, data: [unified.roles.decoderInputIDs.value])
       return try Plan(unified.graph, outputs: [decoder.stream.first] + preludes, feeds: feeds, context: context)
@@ -61,6 +65,8 @@ final class PrefixRunner {
     _ layer: Int, _ state: inout State, encoderValues: [ValueID: Tensor], isCancelled: () -> Bool,
     _ body: (_ before: UnsafePointer<Float>, _ after: UnsafePointer<Float>) -> Result
   ) throws(MueError) -> Result {
+    trace?.begin("decoder layer \(layer)")
+    defer { trace?.end() }
     let from = decoder.stream.states[layer - 1]
     let to = decoder.stream.states[layer]
     let current = state
@@ -86,6 +92,8 @@ final class PrefixRunner {
 
   /// From states [1, positions, width] to `output`: the logits, or the hidden state before the vocabulary.
   func head(_ states: Tensor, output: ValueID, isCancelled: () -> Bool) throws(MueError) -> Tensor {
+    trace?.begin("head")
+    defer { trace?.end() }
     let plan = try plans.plan([2, states.shape[1], output]) { () throws(MueError) in
       var feeds = unified.inputFeeds(shape, positions: states.shape[1])
       feeds[decoder.stream.last] = .buffer(.float32, states.shape)

@@ -55,6 +55,8 @@ final class RecomputingDecoder: TokenDecoder {
     let watch = Stopwatch()
     var headTime = 0.0
     for row in 0..<rows {
+      runner.trace?.begin("decoder step \(prefixes[row].count)")
+      defer { runner.trace?.end() }
       prefixes[row].append(tokens[row])
       var state = try runner.embed(prefixes[row], isCancelled: options.isCancelled)
       let width = state.width

@@ -14,6 +14,8 @@ final class EncoderRunner {
   private let shared: SharedState
   // Streams have tens of layers, and requests a few shapes.
   private let plans = PlanCache(capacity: 512)
+  /// nil while nothing is traced.
+  private var trace: TraceRecorder? { context.workspace.trace }
 
   init(_ unified: UnifiedGraph, shared: SharedState, context: ComputeContext) {
     self.unified = unified
@@ -114,6 +116,8 @@ final class EncoderRunner {
   private func embed(
     _ partition: EncoderPartition, _ sample: SampleInput, _ options: RunOptions
   ) throws(MueError) -> Progress {
+    trace?.begin("\(partition.stream.kind) stem")
+    defer { trace?.end() }
     let inputs: Set<ValueID> = [unified.roles.pixelValues.value, unified.roles.inputIDs.value]
     let shape = Self.shape(sample.shape, seenBy: partition.stream.kind)
     let plan = try plans.plan([partition.stream.first, -1] + key(shape)) { () throws(MueError) in
@@ -154,6 +158,8 @@ final class EncoderRunner {
       var joint = StateSimilarity()
       for index in samples.indices where !progress[index].isDone {
         let watch = Stopwatch()
+        trace?.begin("\(stream.kind) layer \(layer)")
+        defer { trace?.end() }
         let plan = try layerPlan(partition, layer, samples[index].shape, progress[index])
         try plan.load(stream.states[layer - 1], from: progress[index].state.pointer)
         for (value, tensor) in progress[index].preludes { try plan.load(value, from: tensor.pointer) }
@@ -232,6 +238,8 @@ final class EncoderRunner {
   ) throws(MueError) {
     guard let values = unified.decoder?.bridge, !values.isEmpty else { return }
     let watch = Stopwatch()
+    trace?.begin("bridge to the decoder")
+    defer { trace?.end() }
     let inputs: Set<ValueID> = [unified.roles.pixelValues.value, unified.roles.inputIDs.value]
     let plan = try plans.plan([-1, -1] + key(sample.shape)) { () throws(MueError) in
       var feeds = unified.inputFeeds(sample.shape, data: inputs)

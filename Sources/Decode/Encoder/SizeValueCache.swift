@@ -31,6 +31,8 @@ public final class SizeValueCache: @unchecked Sendable {
       entries.append(entries.remove(at: index))
       return entries[entries.count - 1].values
     }
+    context.workspace.trace?.begin("position biases")
+    defer { context.workspace.trace?.end() }
     let values = try Specialization.constants(
       wanted, of: unified.graph, feeds: unified.inputFeeds(key.shape).mapValues(\.info), context: context)
     entries.append((key, values))

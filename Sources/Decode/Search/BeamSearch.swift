@@ -67,6 +67,8 @@ struct BeamSearch {
     let before = decoder.costs
     let threshold = run.thresholds.decoder.value(step: step, maxSteps: options.maxTokens)
     let made = try decoder.step(tokens: tokens, threshold: threshold, options: run, candidates: allowed)
+    run.trace?.begin("search")
+    defer { run.trace?.end() }
     for row in open.indices {
       outcomes[open[row].sample].charge(
         (decoder.costs[row].run - before[row].run, decoder.costs[row].full - before[row].full))

@@ -21,6 +21,8 @@ enum GreedySearch {
       let before = decoder.costs
       let allowed = options.allowed.map { allowed in places.map { allowed.tokens(at: $0) } }
       let made = try decoder.step(tokens: tokens, threshold: threshold, options: run, candidates: allowed)
+      run.trace?.begin("search")
+      defer { run.trace?.end() }
       for row in 0..<decoder.rows where isOpen[row] {
         let excluded = options.excluded(after: prefixes[row] + results[row].tokens, generated: step)
         guard

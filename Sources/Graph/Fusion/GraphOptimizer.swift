@@ -5,6 +5,7 @@ import Tensor
 public enum GraphOptimizer {
   /// Passes that need no shapes.
   public static func simplify(_ graph: inout Graph, context: ComputeContext) throws(MueError) {
+    graph.origins = NodeOrigins(graph)
     NoOpElimination.run(&graph)
     CommonSubexpressions.run(&graph)
     try ConstantFolding.run(&graph, keepingWeightTransposes: true, context: context)

@@ -12,6 +12,7 @@ NORMALIZATIONS = {None: 0, "vocabulary": 1, "answers": 2}
 OFF = -1
 STREAM_IMAGE, STREAM_TEXT, STREAM_DECODER = 0, 1, 2
 LOG_WARNING = 1
+TRACE_OPERATORS = 0
 MAX_RANK = 32
 
 
@@ -254,6 +255,8 @@ PROTOTYPES: dict[str, tuple[object, list[object]]] = {
         _ERROR,
         [_HANDLE, POINTER(Tensor), c_size_t, POINTER(String), c_size_t, _HANDLE, POINTER(_HANDLE)],
     ),
+    "mue_session_trace_begin": (_ERROR, [_HANDLE, c_int32]),
+    "mue_session_trace_end": (_ERROR, [_HANDLE, POINTER(c_void_p)]),
     "mue_result_free": (None, [_HANDLE]),
     "mue_result_count": (c_size_t, [_HANDLE]),
     "mue_result_text": (c_char_p, [_HANDLE, c_size_t]),

@@ -18,8 +18,10 @@ from .exits import ExitsLike
 from .images import Askable, ImageFeatures, ImageLike, askable, image as image_of
 from .results import ForwardResult, Generation, Next, ResultReader, Scoring, TokenCallback, TokenEvent
 from .tensors import DTYPES, Loan
+from .traces import traced
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+Path: TypeAlias = "str | os.PathLike[str]"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Model:
         on_token: TokenCallback | None = None,
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> Generation: ...
 
     @overload
@@ -95,6 +98,7 @@ class Model:
         on_token: TokenCallback | None = None,
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> Generation | list[Generation]: ...
 
     def generate(
@@ -113,6 +117,7 @@ class Model:
         on_token: TokenCallback | None = None,
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> Generation | list[Generation]:
         """Answers questions about images in text.
 
@@ -132,6 +137,7 @@ class Model:
                 `Next`. An exception in it ends the request and is raised here. Only with greedy search.
             cancel: a token that ends the request from another thread.
             similarities: keep the similarity after every layer that ran.
+            trace: a file to write a Chrome trace of the request to, with a span for every operator.
 
         Raises:
             InvalidArgumentError, NotFoundError, ReadError, InvalidImageError, InvalidTextError, LimitError,
@@ -160,7 +166,7 @@ class Model:
             options.on_token = _native_callback(on_token, raised)
         if not items:
             return []
-        with self._session() as session:
+        with self._session(trace) as session:
             try:
                 handle = self._library.create(
                     "mue_session_generate", session, items, len(items), ctypes.byref(options))
@@ -183,6 +189,7 @@ class Model:
         exits: ExitsLike = "off",
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> Scoring: ...
 
     @overload
@@ -196,6 +203,7 @@ class Model:
         exits: ExitsLike = "off",
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> Scoring | list[Scoring]: ...
 
     def score(
@@ -208,6 +216,7 @@ class Model:
         exits: ExitsLike = "off",
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> Scoring | list[Scoring]:
         """Scores a closed set of answers, such as [" yes", " no", " maybe"] or thousands of longer ones, as continuations
         for each question.
@@ -228,7 +237,7 @@ class Model:
         options.normalization = _abi.NORMALIZATIONS[normalize]
         if not items:
             return []
-        with self._session() as session:
+        with self._session(trace) as session:
             handle = self._library.create(
                 "mue_session_score", session, items, len(items), names, len(names), ctypes.byref(options))
         with ResultReader(self._library, handle) as result:
@@ -270,6 +279,7 @@ class Model:
         exits: ExitsLike = "off",
         cancel: CancelToken | None = None,
         similarities: bool = False,
+        trace: Path | None = None,
     ) -> ForwardResult:
         """One teacher-forced pass on tensors.
 
@@ -277,7 +287,7 @@ class Model:
             pixel_values: floats [batch, 3, height, width], resized and normalised as the model takes them.
             input_ids: integers [batch, text length].
             decoder_input_ids: integers [batch, decoder length].
-            exits, cancel, similarities: as `generate`.
+            exits, cancel, similarities, trace: as `generate`.
 
         Raises:
             InvalidArgumentError, LimitError, UnsupportedError, CancelledError.
@@ -287,7 +297,7 @@ class Model:
         decoder = Loan(_cast(decoder_input_ids, "iu", np.int64, "decoder_input_ids"), "decoder_input_ids")
         native_exits = exits_module.native(exits)
         options = _request_options(native_exits, cancel, similarities)
-        with self._session() as session:
+        with self._session(trace) as session:
             handle = self._library.create(
                 "mue_session_forward", session, pixels.struct, text.struct, decoder.struct, ctypes.byref(options))
         with ResultReader(self._library, handle) as result:
@@ -299,6 +309,7 @@ class Model:
         outputs: Sequence[str] | None = None,
         *,
         cancel: CancelToken | None = None,
+        trace: Path | None = None,
     ) -> dict[str, Array]:
         """Runs the whole graph as it stands, as a plain ONNX runtime.
 
@@ -306,6 +317,7 @@ class Model:
             inputs: an array for each input, of the dtype that the model declares.
             outputs: names of the wanted outputs; None for all, in the model's order.
             cancel: a token that ends the run from another thread.
+            trace: as `generate`.
 
         Returns:
             The outputs by name. bfloat16 arrives as float32.
@@ -318,7 +330,7 @@ class Model:
         names, _kept_names = _strings(() if outputs is None else outputs, "outputs")
         if outputs is not None and not names:
             return {}
-        with self._session() as session:
+        with self._session(trace) as session:
             handle = self._library.create(
                 "mue_session_run", session, tensors, len(loans), names, len(names), handle_of(cancel))
         with ResultReader(self._library, handle) as result:
@@ -392,14 +404,15 @@ class Model:
             self._free(idle, model)
 
     @contextlib.contextmanager
-    def _session(self) -> Iterator[int]:
-        """A session that nobody else uses: the one used last, or a new one."""
+    def _session(self, trace: Path | None = None) -> Iterator[int]:
+        """A session that nobody else uses: the one used last, or a new one. What it does is traced to a file if asked."""
         with self._using():
             with self._lock:
                 session = self._idle.pop() if self._idle else 0
             session = session or self._library.create("mue_session_create", self._handle)
             try:
-                yield session
+                with contextlib.nullcontext() if trace is None else traced(self._library, session, trace):
+                    yield session
             finally:
                 with self._lock:
                     self._idle.append(session)

@@ -73,7 +73,7 @@ def test_constants_are_the_headers() -> None:
         assert constants[f"MUE_NORMALIZE_{(name or 'default').upper()}"] == value
     assert re.search(rf"#define MUE_OFF \({_abi.OFF}\)", HEADER.read_text())
     for name in ("EXITS_OFF", "EXITS_CALIBRATED", "EXITS_THRESHOLDS", "STREAM_IMAGE", "STREAM_TEXT",
-                 "STREAM_DECODER", "LOG_WARNING", "MAX_RANK"):
+                 "STREAM_DECODER", "LOG_WARNING", "TRACE_OPERATORS", "MAX_RANK"):
         assert constants[f"MUE_{name}"] == getattr(_abi, name)
 
 

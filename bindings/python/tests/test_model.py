@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import threading
@@ -225,3 +226,20 @@ def test_the_command_line_says_the_same(model: mue.Model, bundle: Path, samples:
     assert printed["macs"] == {"run": answer.macs.run, "full": answer.macs.full}
     assert printed["etr"] == pytest.approx(answer.etr)
     assert printed["similarities"]["image"] == pytest.approx(list(answer.similarities.image), abs=1e-5)
+
+
+def test_a_request_is_traced(model: mue.Model, samples: list[dict], tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    answer = model.generate(samples[0]["path"], trace=path)
+    assert answer.text == model.generate(samples[0]["path"]).text
+    spans = [event for event in json.loads(path.read_text())["traceEvents"] if event["ph"] == "X"]
+    assert spans[0]["name"] == "generate" and {"Linear", "Attention"} <= {span["cat"] for span in spans}
+    # What fails leaves a trace too, and a session that is used on.
+    with pytest.raises(mue.NotFoundError):
+        model.generate(tmp_path / "missing.png", trace=path)
+    spans = [event for event in json.loads(path.read_text())["traceEvents"] if event["ph"] == "X"]
+    assert [span["name"] for span in spans] == ["generate", "image decode"]
+    model.score(samples[0]["path"], None, ANSWERS, trace=path)
+    assert '"score"' in path.read_text()
+    with pytest.raises(OSError):
+        model.generate(samples[0]["path"], trace=tmp_path / "missing" / "trace.json")
