@@ -20,7 +20,6 @@ int main(int argc, char **argv) {
   }
   openblas_set_num_threads(1);
   setvbuf(stdout, nullptr, _IOLBF, 0);
-  if (argc > 1) mk_isa_force(atoi(argv[1]));
   printf("ours: %s, OpenBLAS: %s; GFLOP/s of one thread\n", mk_isa_name(), openblas_get_corename());
   printf("%5s %5s %6s %8s %8s %8s %9s %9s %9s\n", "m", "k", "n", "ours", "OpenBLAS", "oneDNN", "/OpenBLAS", "/oneDNN", "max diff");
   struct Shape { long m, k, n; };
@@ -34,7 +33,7 @@ int main(int argc, char **argv) {
   double log_sum[2] = {0, 0};
   int counted = 0;
   for (Shape s : shapes) {
-    if (argc > 2 && s.m < atol(argv[2])) continue;
+    if (argc > 1 && s.m < atol(argv[1])) continue;
     Floats x = randoms(s.m * s.k, 1), w = randoms(s.k * s.n, 2), y(s.m * s.n), z(s.m * s.n), d(s.m * s.n);
     void *packed = aligned_alloc(64, (mk_linear_packed_bytes(MK_WEIGHTS_F32, s.k, s.n) + 63) / 64 * 64);
     void *scratch = aligned_alloc(64, (mk_linear_scratch(nullptr, MK_WEIGHTS_F32, s.m, s.k, s.n) + 63) / 64 * 64);
