@@ -14,11 +14,15 @@ static int32_t mk_has(int32_t isa) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   int32_t avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  int32_t avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   switch (isa) {
-  case MK_ISA_AVX512:
-    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   case MK_ISA_AVX2: return avx2;
+  case MK_ISA_AVX2_VNNI: return avx2 && __builtin_cpu_supports("avxvnni");
+  case MK_ISA_AVX512: return avx512;
+  case MK_ISA_AVX512_VNNI: return avx512 && __builtin_cpu_supports("avx512vnni");
+  case MK_ISA_AVX512_BF16:
+    return avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
   default: break;
   }
 #elif defined(__aarch64__)
@@ -30,8 +34,11 @@ static int32_t mk_has(int32_t isa) {
 static const mk_kernels *mk_table(int32_t isa) {
   switch (isa) {
 #if defined(__x86_64__)
-  case MK_ISA_AVX512: return &mk_kernels_avx512;
   case MK_ISA_AVX2: return &mk_kernels_avx2;
+  case MK_ISA_AVX2_VNNI: return &mk_kernels_avx2_vnni;
+  case MK_ISA_AVX512: return &mk_kernels_avx512;
+  case MK_ISA_AVX512_VNNI: return &mk_kernels_avx512_vnni;
+  case MK_ISA_AVX512_BF16: return &mk_kernels_avx512_bf16;
 #elif defined(__aarch64__)
   case MK_ISA_NEON: return &mk_kernels_neon;
 #endif
@@ -44,10 +51,17 @@ static int32_t mk_read_wish(void) {
   int32_t wish = atomic_load(&mk_wish);
   if (wish != MK_WISH_UNREAD) return wish;
   static const char *const names[] = {
-    [MK_ISA_PORTABLE] = "portable", [MK_ISA_AVX2] = "avx2", [MK_ISA_AVX512] = "avx512", [MK_ISA_NEON] = "neon"};
+    [MK_ISA_PORTABLE] = "portable",
+    [MK_ISA_NEON] = "neon",
+    [MK_ISA_AVX2] = "avx2",
+    [MK_ISA_AVX2_VNNI] = "avx2-vnni",
+    [MK_ISA_AVX512] = "avx512",
+    [MK_ISA_AVX512_VNNI] = "avx512-vnni",
+    [MK_ISA_AVX512_BF16] = "avx512-vnni-bf16",
+  };
   const char *value = getenv("MUE_ISA");
   wish = value && *value ? MK_WISH_UNKNOWN : MK_WISH_NONE;
-  for (int32_t isa = 0; wish == MK_WISH_UNKNOWN && isa <= MK_ISA_NEON; isa++) {
+  for (int32_t isa = 0; wish == MK_WISH_UNKNOWN && isa <= MK_ISA_WIDEST; isa++) {
     if (strcmp(value, names[isa]) == 0) wish = isa;
   }
   int32_t expected = MK_WISH_UNREAD;
@@ -59,7 +73,7 @@ const mk_kernels *mk_current_kernels(void) {
   if (kernels) return kernels;
   int32_t isa = mk_read_wish();
   if (isa < 0 || !mk_has(isa)) {
-    isa = MK_ISA_NEON;
+    isa = MK_ISA_WIDEST;
     while (isa > MK_ISA_PORTABLE && !mk_has(isa)) isa--;
   }
   // Threads that race here find the same answer; a choice that a test forced in between stands.

@@ -137,8 +137,8 @@ typedef struct {
 
 extern const mk_kernels mk_kernels_portable;
 #if defined(__x86_64__)
-extern const mk_kernels mk_kernels_avx2;
-extern const mk_kernels mk_kernels_avx512;
+extern const mk_kernels mk_kernels_avx2, mk_kernels_avx2_vnni;
+extern const mk_kernels mk_kernels_avx512, mk_kernels_avx512_vnni, mk_kernels_avx512_bf16;
 #elif defined(__aarch64__)
 extern const mk_kernels mk_kernels_neon;
 #endif

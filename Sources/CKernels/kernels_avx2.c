@@ -1,18 +1,21 @@
-// The kernels for AVX2 with FMA and F16C.
+// The kernels for AVX2 with FMA and F16C, and the products of processors that have AVX-VNNI as well.
 #if defined(__x86_64__)
 #include "kernels.h"
 
 #include <immintrin.h>
 
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi,bmi2"))), apply_to = function)
+#ifndef MK_AVX2
+#define MK_AVX2 "avx2,fma,f16c,bmi,bmi2"
+#define MK_AVX2_VNNI MK_AVX2 ",avxvnni"
+#endif
 
 #define MK_ISA 1
-#define MK_NAME "avx2"
-#define MK_TABLE mk_kernels_avx2
 #define MK_WIDTH 8
 #define MK_TILE_ROWS 6
 #define MK_TILE_PANELS 1
 #define MK_DEPTH 384
+
+#pragma clang attribute push(__attribute__((target(MK_AVX2))), apply_to = function)
 
 #include "vector.inc.h"
 
@@ -33,4 +36,11 @@
 #include "table.inc.h"
 
 #pragma clang attribute pop
+
+#pragma clang attribute push(__attribute__((target(MK_AVX2_VNNI))), apply_to = function)
+#include "dots_uint8.inc.h"
+#pragma clang attribute pop
+
+MK_TABLE(mk_kernels_avx2, "avx2", MK_FORM_BF16_WIDENED, MK_FORM_INT16);
+MK_TABLE(mk_kernels_avx2_vnni, "avx2-vnni", MK_FORM_BF16_WIDENED, MK_FORM_UINT8);
 #endif

@@ -1,18 +1,22 @@
-// The kernels for AVX-512 (F, BW, VL, DQ).
+// The kernels for AVX-512 (F, BW, VL, DQ), and the products of processors that have VNNI or BF16 as well.
 #if defined(__x86_64__)
 #include "kernels.h"
 
 #include <immintrin.h>
 
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,bmi,bmi2"))), apply_to = function)
+#ifndef MK_AVX512
+#define MK_AVX512 "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,bmi,bmi2"
+#define MK_AVX512_VNNI MK_AVX512 ",avx512vnni"
+#define MK_AVX512_BF16 MK_AVX512 ",avx512bf16"
+#endif
 
 #define MK_ISA 2
-#define MK_NAME "avx512"
-#define MK_TABLE mk_kernels_avx512
 #define MK_WIDTH 16
 #define MK_TILE_ROWS 12
 #define MK_TILE_PANELS 2
 #define MK_DEPTH 256
+
+#pragma clang attribute push(__attribute__((target(MK_AVX512))), apply_to = function)
 
 #include "vector.inc.h"
 
@@ -33,4 +37,16 @@
 #include "table.inc.h"
 
 #pragma clang attribute pop
+
+#pragma clang attribute push(__attribute__((target(MK_AVX512_VNNI))), apply_to = function)
+#include "dots_uint8.inc.h"
+#pragma clang attribute pop
+
+#pragma clang attribute push(__attribute__((target(MK_AVX512_BF16))), apply_to = function)
+#include "dots_bf16.inc.h"
+#pragma clang attribute pop
+
+MK_TABLE(mk_kernels_avx512, "avx512", MK_FORM_BF16_WIDENED, MK_FORM_INT16);
+MK_TABLE(mk_kernels_avx512_vnni, "avx512-vnni", MK_FORM_BF16_WIDENED, MK_FORM_UINT8);
+MK_TABLE(mk_kernels_avx512_bf16, "avx512-vnni-bf16", MK_FORM_BF16_PAIRS, MK_FORM_UINT8);
 #endif

@@ -5,8 +5,6 @@
 #include <arm_neon.h>
 
 #define MK_ISA 3
-#define MK_NAME "neon"
-#define MK_TABLE mk_kernels_neon
 #define MK_WIDTH 4
 #define MK_TILE_ROWS 6
 #define MK_TILE_PANELS 1
@@ -29,5 +27,7 @@
 #include "attention.inc.h"
 
 #include "table.inc.h"
+
+MK_TABLE(mk_kernels_neon, "neon", MK_FORM_BF16_WIDENED, MK_FORM_INT16);
 
 #endif

@@ -6,8 +6,6 @@
 #endif
 
 #define MK_ISA 0
-#define MK_NAME "portable"
-#define MK_TABLE mk_kernels_portable
 #define MK_WIDTH 4
 #define MK_TILE_ROWS 2
 #define MK_TILE_PANELS 1
@@ -30,3 +28,5 @@
 #include "attention.inc.h"
 
 #include "table.inc.h"
+
+MK_TABLE(mk_kernels_portable, "portable", MK_FORM_BF16_WIDENED, MK_FORM_INT16);

@@ -1,4 +1,5 @@
-// The table of one instruction set: everything above, in the order of mk_kernels.
+// The table of one instruction set: everything above, in the order of mk_kernels. Instructions for narrow products, which
+// not every processor of an instruction set has, differ between tables of one file.
 
 #if MK_ISA == 1 || MK_ISA == 2
 static void mk_f16_to_f32_rows(const uint16_t *x, mk_int n, float *y) {
@@ -57,45 +58,52 @@ static void mk_f32_to_f16_rows(const float *x, mk_int n, uint16_t *y) {
 
 static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACKED);
 
-const mk_kernels MK_TABLE = {
-  .name = MK_NAME,
-  .panels = MK_TILE_PANELS,
-  .rows = MK_TILE_ROWS,
-  .depth = MK_DEPTH,
-  .tiles = {MK_TILE_TABLE(MK_PACKED), MK_TILE_TABLE(MK_STRIDED), MK_TILE_TABLE(MK_COLUMN)},
-  .wide_row = mk_tile_1_4_MK_PACKED,
-  .bf16 = {1, 0, mk_copy_row, mk_widen_bf16, mk_float_tiles},
-  .int8 = {2, 1, mk_pack_int16_row, mk_widen_int16, mk_int16_tiles},
-  .wide_int8 = {1, 0, mk_copy_row, mk_widen_int8, mk_float_tiles},
-  .narrow_bf16 = {MK_HEIGHTS(MK_NARROW_NAME, 1, 2)},
-  .narrow_int8 = {MK_HEIGHTS(MK_NARROW_NAME, 1, 4)},
-  .narrow_row_bf16 = mk_narrow_1_4_2,
-  .narrow_row_int8 = mk_narrow_1_4_4,
-  .pack_bf16 = mk_pack_bf16_panel,
-  .panel_maxima = mk_panel_maxima,
-  .pack_int8 = mk_pack_int8_panel,
-  .activate = mk_activate,
-  .transpose_panel = mk_transpose_panel,
-  .softmax_panel = mk_softmax_panel,
-  .dot_rows = mk_dot_rows,
-  .softmax_row = mk_softmax_weights,
-  .combine_rows = mk_combine_rows,
-  .layer_norm = mk_layer_norm_row,
-  .rms_norm = mk_rms_norm_row,
-  .softmax = mk_softmax_row,
-  .logsumexp = mk_logsumexp_row,
-  .maximum = mk_maximum_row,
-  .similarity = mk_similarity_row,
-  .sum = mk_sum_row,
-  .extremes = mk_extremes_row,
-  .unary = mk_unary_rows,
-  .affine = mk_affine_rows,
-  .binary = mk_binary_rows,
-  .every_second = mk_every_second,
-  .depthwise = mk_depthwise_row,
-  .winograd_weights = mk_winograd_weight_vectors,
-  .winograd_input = mk_winograd_input_tiles,
-  .winograd_output = mk_winograd_output_tiles,
-  .f16_to_f32 = mk_f16_to_f32_rows,
-  .f32_to_f16 = mk_f32_to_f16_rows,
-};
+// Forms of products of many rows; x in the units that come first.
+#define MK_FORM_BF16_WIDENED {1, 0, mk_copy_row, mk_widen_bf16, mk_float_tiles}
+#define MK_FORM_BF16_PAIRS {2, 0, mk_pack_bf16_row, NULL, mk_bf16_tiles}
+#define MK_FORM_INT16 {2, 1, mk_pack_int16_row, mk_widen_int16, mk_int16_tiles}
+#define MK_FORM_UINT8 {4, 1, mk_pack_uint8_row, NULL, mk_uint8_tiles}
+
+#define MK_TABLE(table, label, bf16_form, int8_form) \
+  const mk_kernels table = { \
+    .name = label, \
+    .panels = MK_TILE_PANELS, \
+    .rows = MK_TILE_ROWS, \
+    .depth = MK_DEPTH, \
+    .tiles = {MK_TILE_TABLE(MK_PACKED), MK_TILE_TABLE(MK_STRIDED), MK_TILE_TABLE(MK_COLUMN)}, \
+    .wide_row = mk_tile_1_4_MK_PACKED, \
+    .bf16 = bf16_form, \
+    .int8 = int8_form, \
+    .wide_int8 = {1, 0, mk_copy_row, mk_widen_int8, mk_float_tiles}, \
+    .narrow_bf16 = {MK_HEIGHTS(MK_NARROW_NAME, 1, 2)}, \
+    .narrow_int8 = {MK_HEIGHTS(MK_NARROW_NAME, 1, 4)}, \
+    .narrow_row_bf16 = mk_narrow_1_4_2, \
+    .narrow_row_int8 = mk_narrow_1_4_4, \
+    .pack_bf16 = mk_pack_bf16_panel, \
+    .panel_maxima = mk_panel_maxima, \
+    .pack_int8 = mk_pack_int8_panel, \
+    .activate = mk_activate, \
+    .transpose_panel = mk_transpose_panel, \
+    .softmax_panel = mk_softmax_panel, \
+    .dot_rows = mk_dot_rows, \
+    .softmax_row = mk_softmax_weights, \
+    .combine_rows = mk_combine_rows, \
+    .layer_norm = mk_layer_norm_row, \
+    .rms_norm = mk_rms_norm_row, \
+    .softmax = mk_softmax_row, \
+    .logsumexp = mk_logsumexp_row, \
+    .maximum = mk_maximum_row, \
+    .similarity = mk_similarity_row, \
+    .sum = mk_sum_row, \
+    .extremes = mk_extremes_row, \
+    .unary = mk_unary_rows, \
+    .affine = mk_affine_rows, \
+    .binary = mk_binary_rows, \
+    .every_second = mk_every_second, \
+    .depthwise = mk_depthwise_row, \
+    .winograd_weights = mk_winograd_weight_vectors, \
+    .winograd_input = mk_winograd_input_tiles, \
+    .winograd_output = mk_winograd_output_tiles, \
+    .f16_to_f32 = mk_f16_to_f32_rows, \
+    .f32_to_f16 = mk_f32_to_f16_rows, \
+  }

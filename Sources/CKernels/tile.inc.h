@@ -7,7 +7,8 @@
 #endif
 // The value is computed here, and nothing behind is loaded before: left to itself the compiler hoists loads of the next
 // step and has to push accumulators out of the registers for them.
-#if MK_ISA == 2
+#if defined(MK_DONE)
+#elif MK_ISA == 2
 #define MK_DONE(v) __asm__ volatile("" : "+v"(v)::"memory")
 #elif defined(__x86_64__)
 #define MK_DONE(v) __asm__ volatile("" : "+x"(v)::"memory")

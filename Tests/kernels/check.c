@@ -125,13 +125,14 @@ double check_activated(mk_activation activation, double x) {
 
 int main(int count, char **names) {
   static const struct { const char *name; void (*run)(void); } checks[] = {
-    {"linear", check_linear}, {"gemm", check_gemm}, {"attention", check_attention}, {"convolution", check_convolution},
+    {"linear", check_linear}, {"bf16", check_bf16}, {"int8", check_int8}, {"gemm", check_gemm},
+    {"attention", check_attention}, {"convolution", check_convolution},
     {"depthwise", check_depthwise}, {"winograd", check_winograd}, {"rows", check_rows},
     {"elementwise", check_elementwise}, {"halves", check_halves}};
   setvbuf(stdout, NULL, _IOLBF, 0);
   check_pool = mk_pool_create(3);
   int tried = 0;
-  for (int32_t isa = MK_ISA_PORTABLE; isa <= MK_ISA_NEON; isa++) {
+  for (int32_t isa = MK_ISA_PORTABLE; isa <= MK_ISA_WIDEST; isa++) {
     if (!mk_isa_force(isa)) continue;
     check_isa = mk_isa_name();
     int wanted = count < 2;
@@ -143,7 +144,7 @@ int main(int count, char **names) {
       largest = 0;
       checks[i].run();
       printf(
-        "%-9s %-12s %5ld cases, worst %.2f of the bound%s\n", check_isa, checks[i].name, cases - before, largest,
+        "%-16s %-12s %5ld cases, worst %.2f of the bound%s\n", check_isa, checks[i].name, cases - before, largest,
         failures > failed ? ", FAILED" : "");
     }
   }

@@ -42,6 +42,8 @@ static const mk_activation check_activations[] = {
 
 // One file each.
 void check_linear(void);
+void check_bf16(void);
+void check_int8(void);
 void check_gemm(void);
 void check_attention(void);
 void check_convolution(void);

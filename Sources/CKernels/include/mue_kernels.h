@@ -48,13 +48,23 @@ int32_t mk_flag_get(const mk_flag *flag);
 
 /* ---- Instruction set ----------------------------------------------------------------------------------------- */
 
-/* The environment variable MUE_ISA, read at the first use, names the instruction set to use; without it, or when the
- * processor lacks that one, it is the best. */
-typedef enum { MK_ISA_BEST = -1, MK_ISA_PORTABLE = 0, MK_ISA_AVX2 = 1, MK_ISA_AVX512 = 2, MK_ISA_NEON = 3 } mk_isa;
+/* A larger number is preferred. The environment variable MUE_ISA, read at the first use, names the instruction set to
+ * use; without it, or when the processor lacks that one, it is the best. */
+typedef enum {
+  MK_ISA_BEST = -1,
+  MK_ISA_PORTABLE = 0,
+  MK_ISA_NEON = 1,
+  MK_ISA_AVX2 = 2,
+  MK_ISA_AVX2_VNNI = 3, /* AVX2 and AVX-VNNI */
+  MK_ISA_AVX512 = 4,
+  MK_ISA_AVX512_VNNI = 5,
+  MK_ISA_AVX512_BF16 = 6, /* VNNI and BF16 */
+  MK_ISA_WIDEST = MK_ISA_AVX512_BF16
+} mk_isa;
 /* For tests: use this instruction set from now on. 0: the processor does not have it (nothing changes). Packed weights
  * are the same for all of them. MK_ISA_BEST: what it was at first. */
 int32_t mk_isa_force(int32_t isa);
-/* "avx512", "avx2", "neon" or "portable". */
+/* "portable", "neon", "avx2", "avx2-vnni", "avx512", "avx512-vnni" or "avx512-vnni-bf16". */
 const char *mk_isa_name(void);
 /* What MUE_ISA had to do with it, "" when it is not set. */
 const char *mk_isa_note(void);

@@ -1,0 +1,68 @@
+// Included in front of every kernel source: the instructions beyond AVX2 in plain C on vectors that the compiler lowers,
+// so that the sources which use them run on any processor with AVX2. Definitions follow the manufacturer's manual.
+#pragma once
+#include <immintrin.h>
+#include <stdint.h>
+
+#define __builtin_cpu_supports(feature) 1
+#define MK_AVX2 "avx2,fma,f16c,bmi,bmi2"
+#define MK_AVX2_VNNI MK_AVX2
+#define MK_AVX512 MK_AVX2
+#define MK_AVX512_VNNI MK_AVX2
+#define MK_AVX512_BF16 MK_AVX2
+#define MK_DONE(v)
+
+#define EMULATED static inline __attribute__((always_inline, unused, target("avx2,fma,f16c,bmi,bmi2")))
+typedef float emu_f16 __attribute__((ext_vector_type(16)));
+typedef int32_t emu_i16 __attribute__((ext_vector_type(16)));
+typedef int32_t emu_i8 __attribute__((ext_vector_type(8)));
+
+EMULATED __m512 emulated_maskz_loadu(unsigned mask, const float *p) {
+  emu_f16 v = 0;
+  for (int i = 0; i < 16; i++) {
+    if (mask >> i & 1) v[i] = ((const float *)p)[i];
+  }
+  return (__m512)v;
+}
+#define _mm512_maskz_loadu_ps(mask, p) emulated_maskz_loadu(mask, p)
+
+EMULATED void emulated_mask_storeu(float *p, unsigned mask, __m512 v) {
+  for (int i = 0; i < 16; i++) {
+    if (mask >> i & 1) p[i] = ((emu_f16)v)[i];
+  }
+}
+#define _mm512_mask_storeu_ps(p, mask, v) emulated_mask_storeu(p, mask, v)
+
+EMULATED __m512i emulated_madd(__m512i a, __m512i b) {
+  emu_i16 x = (emu_i16)a, y = (emu_i16)b;
+  return (__m512i)((x << 16 >> 16) * (y << 16 >> 16) + (x >> 16) * (y >> 16));
+}
+#define _mm512_madd_epi16(a, b) emulated_madd(a, b)
+
+// Unsigned bytes of a times signed ones of b, four products to a sum, no saturation.
+#define EMULATED_DPBUSD(name, vector, register)                          \
+  EMULATED register name(register sum, register a, register b) {         \
+    vector s = (vector)sum, x = (vector)a, y = (vector)b;                \
+    s += (x & 255) * (y << 24 >> 24) + (x >> 8 & 255) * (y << 16 >> 24); \
+    s += (x >> 16 & 255) * (y << 8 >> 24) + (x >> 24 & 255) * (y >> 24); \
+    return (register)s;                                                  \
+  }
+EMULATED_DPBUSD(emulated_dpbusd_512, emu_i16, __m512i)
+EMULATED_DPBUSD(emulated_dpbusd_256, emu_i8, __m256i)
+#define _mm512_dpbusd_epi32(sum, a, b) emulated_dpbusd_512(sum, a, b)
+#define _mm256_dpbusd_avx_epi32(sum, a, b) emulated_dpbusd_256(sum, a, b)
+
+// The odd elements first, each step rounded to nearest even; subnormals count as zero.
+typedef uint32_t emu_u16 __attribute__((ext_vector_type(16)));
+EMULATED emu_f16 emulated_flush(emu_f16 v) {
+  emu_u16 bits = (emu_u16)v, zero = (emu_u16)((bits & 0x7f800000) == 0);
+  return (emu_f16)(bits & (~zero | 0x80000000));
+}
+EMULATED emu_f16 emulated_dpbf16(emu_f16 sum, emu_u16 a, emu_u16 b) {
+  emu_f16 a1 = emulated_flush((emu_f16)(a & 0xffff0000)), b1 = emulated_flush((emu_f16)(b & 0xffff0000));
+  emu_f16 a0 = emulated_flush((emu_f16)(a << 16)), b0 = emulated_flush((emu_f16)(b << 16));
+  emu_f16 odd = emulated_flush(__builtin_elementwise_fma(a1, b1, sum));
+  return emulated_flush(__builtin_elementwise_fma(a0, b0, odd));
+}
+#define _mm512_dpbf16_ps(sum, a, b) (__m512) emulated_dpbf16((emu_f16)(sum), (emu_u16)(a), (emu_u16)(b))
+#define __m512bh emu_u16

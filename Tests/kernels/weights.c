@@ -1,0 +1,119 @@
+// Packed weights in bf16 and int8 (mk_linear): rounded as the header says, multiplied exactly or to the bounds of float32,
+// and what mk_linear_errors says of them.
+#include "check.h"
+
+// The columns of w as they are stored, [k][n]; false where the error that is told of one is wrong.
+static int stored_weights(
+  mk_weights type, const float *w, mk_int ldw, int transposed, mk_int k, mk_int n, const void *packed,
+  const float *errors, double *stored) {
+  const float *scales = packed;
+  int right = 1;
+  for (mk_int j = 0; j < n; j++) {
+    double norm = 0;
+    for (mk_int p = 0; p < k; p++) {
+      float value = transposed ? w[j * ldw + p] : w[p * ldw + j];
+      double rounded;
+      if (type == MK_WEIGHTS_INT8) {
+        float scaled = value * (1 / scales[j]);
+        rounded = (double)scales[j] * rintf(scaled);
+      } else {
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
+        float nearest;
+        memcpy(&nearest, &bits, sizeof bits);
+        rounded = nearest;
+      }
+      stored[p * n + j] = rounded;
+      norm += (value - rounded) * (value - rounded);
+    }
+    right &= errors[j] >= sqrt(norm) && errors[j] <= sqrt(norm) * (1 + 1e-6);
+  }
+  return right;
+}
+
+// A row of x as many rows are quantised: integers times the row's scale.
+static void quantised_row(mk_int k, const float *x, double *row) {
+  float low = 0, high = 0;
+  for (mk_int p = 0; p < k; p++) {
+    low = fminf(low, x[p]);
+    high = fmaxf(high, x[p]);
+  }
+  float above = high / 255, below = low / 255;
+  float scale = above - below, inverse = 1 / scale, zero = rintf(-low * inverse);
+  for (mk_int p = 0; p < k; p++) {
+    float scaled = x[p] * inverse;
+    row[p] = (double)scale * (fmin(fmax((double)rintf(scaled) + zero, 0), 255) - zero);
+  }
+}
+
+static void one_product(check_random *r, mk_weights type, mk_int m, mk_int k, mk_int n, mk_pool *pool) {
+  int transposed = (int)(check_bits(r) & 1), in_place = (int)(check_bits(r) & 1), relu = (int)(check_bits(r) & 1);
+  mk_int ldx = k + check_int(r, 0, 3), ldy = n + check_int(r, 0, 3), ldw = (transposed ? k : n) + check_int(r, 0, 2);
+  float *x = check_randoms(r, (m - 1) * ldx + k, -1, 1);
+  float *w = check_randoms(r, ((transposed ? n : k) - 1) * ldw + (transposed ? k : n), -1, 1);
+  float *bias = check_randoms(r, n, -1, 1), *errors = check_floats(n);
+  mk_int y_count = (m - 1) * ldy + n;
+  float *y = check_randoms(r, y_count, -1, 1), *before = check_copy(y, y_count);
+  void *packed = check_bytes(mk_linear_packed_bytes(type, k, n));
+  void *scratch = check_bytes(mk_linear_scratch(pool, type, m, k, n));
+  mk_linear_pack(pool, type, w, ldw, transposed, k, n, packed);
+  mk_linear_errors(pool, type, w, ldw, transposed, k, n, packed, errors);
+  mk_linear(
+    pool, type, m, k, n, x, ldx, packed, bias, relu ? MK_ACT_RELU : MK_ACT_NONE, in_place ? y : before, ldy, y, ldy,
+    scratch);
+
+  int exact = type == MK_WEIGHTS_INT8 && m > MK_NARROW_ROWS && k <= MK_QUANTISED_DEPTH;
+  // vdpbf16ps wants x rounded as well, to 8 significant bits.
+  int rounded = type == MK_WEIGHTS_BF16 && m > MK_NARROW_ROWS && strcmp(check_isa, "avx512-vnni-bf16") == 0;
+  double *row = malloc((size_t)k * sizeof *row), *stored = malloc((size_t)(k * n) * sizeof *stored);
+  double worst = stored_weights(type, w, ldw, transposed, k, n, packed, errors, stored) ? 0 : INFINITY;
+  for (mk_int i = 0; i < m; i++) {
+    for (mk_int p = 0; p < k; p++) row[p] = x[i * ldx + p];
+    if (exact) quantised_row(k, x + i * ldx, row);
+    for (mk_int j = 0; j < n; j++) {
+      double product = 0, magnitude = 0;
+      for (mk_int p = 0; p < k; p++) {
+        product += row[p] * stored[p * n + j];
+        magnitude += fabs(row[p] * stored[p * n + j]);
+      }
+      double sum = product + bias[j] + before[i * ldy + j];
+      double rest = fabs((double)bias[j]) + fabs((double)before[i * ldy + j]);
+      double bound =
+        exact ? 0x1p-24 * (6 * fabs(product) + 4 * rest) + 1e-30 : check_product_bound(k + 2, magnitude + rest);
+      if (rounded) bound += 0x1p-8 * magnitude;
+      worst = check_error(worst, y[i * ldy + j], relu && sum < 0 ? 0 : sum, bound);
+    }
+    for (mk_int j = n; j < ldy && i < m - 1; j++) {
+      if (y[i * ldy + j] != before[i * ldy + j]) worst = INFINITY;
+    }
+  }
+  free(row);
+  free(stored);
+  check_case(
+    worst, "%s %td x %td x %td transposed %d in place %d", type == MK_WEIGHTS_INT8 ? "int8" : "bf16", m, k, n, transposed,
+    in_place);
+}
+
+static void check_weights(mk_weights type) {
+  check_random r = check_seed(170 + type);
+  for (mk_int m = 1; m <= 70; m++) one_product(&r, type, m, check_int(&r, 1, 140), check_int(&r, 1, 70), NULL);
+  static const mk_int edges[] = {1, 2, 3, 4, 5, 15, 16, 17, 31, 32, 33, 34, 47, 48, 49, 63, 64, 65, 66, 127, 128, 129, 130};
+  for (size_t e = 0; e < sizeof edges / sizeof *edges; e++) {
+    one_product(&r, type, check_int(&r, 1, 14), edges[e], check_int(&r, 1, 70), NULL);
+    one_product(&r, type, check_int(&r, 13, 30), edges[e], check_int(&r, 1, 70), NULL);
+    one_product(&r, type, check_int(&r, 1, 14), check_int(&r, 1, 140), edges[e], NULL);
+    one_product(&r, type, check_int(&r, 13, 30), check_int(&r, 1, 140), edges[e], NULL);
+  }
+  // Threads; blocks of rows and of depth; the depth from which rows are not quantised.
+  one_product(&r, type, 1, 777, 333, check_pool);
+  one_product(&r, type, 5, 1601, 131, check_pool);
+  one_product(&r, type, 13, 1601, 35, NULL);
+  one_product(&r, type, 203, 1605, 19, NULL);
+  one_product(&r, type, 397, 33, 267, check_pool);
+  one_product(&r, type, 14, MK_QUANTISED_DEPTH + 464, 3, NULL);
+  one_product(&r, type, 15, MK_QUANTISED_DEPTH, 3, NULL);
+}
+
+void check_bf16(void) { check_weights(MK_WEIGHTS_BF16); }
+void check_int8(void) { check_weights(MK_WEIGHTS_INT8); }
