@@ -49,8 +49,12 @@ struct Benchmark {
         usleep(Self.rest)
         let caption = try worker.ask("caption")
         let beams: JSONValue? = subject.beams > 1 ? try worker.ask("beams") : nil
-        // In the first round plans are made and pages touched.
-        if round > 0 { group.engines[index].take(caption: caption, beams: beams) }
+        if round > 0 {
+          group.engines[index].take(caption: caption, beams: beams)
+        } else {
+          // In the first round plans are made and pages touched; an answer with beams may need longer plans.
+          _ = try worker.ask("caption")
+        }
       }
     }
     progress.clear()
