@@ -72,9 +72,10 @@ struct BenchCommand: ParsableCommand {
   private static func list(_ text: String?) -> [String] { (text ?? "").split(separator: ",").map(String.init) }
 }
 
-/// A picture of noise in a temporary file, which goes with this object.
+/// A picture of noise in a temporary folder, which goes with this object.
 private final class NoisePicture {
   let path: String
+  private let folder: String
 
   init() throws(CommandFailure) {
     let size = 480
@@ -83,12 +84,21 @@ private final class NoisePicture {
       state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
       return UInt8(truncatingIfNeeded: state >> 56)
     }
-    path = "/tmp/mue-bench-\(getpid()).png"
+    var template = Array((getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp").utf8CString.dropLast())
+    template += Array("/mue-bench-XXXXXX".utf8CString)
+    guard let made = mkdtemp(&template) else {
+      throw CommandFailure("no temporary folder: \(String(cString: strerror(errno)))")
+    }
+    folder = String(cString: made)
+    path = folder + "/noise.png"
     var image: OpaquePointer?
     try check(mue_image_from_rgb(pixels, size, size, 0, &image))
     defer { mue_image_free(image) }
     try check(mue_image_write_png(image, nil, 0, path, path.utf8.count))
   }
 
-  deinit { unlink(path) }
+  deinit {
+    unlink(path)
+    rmdir(folder)
+  }
 }
