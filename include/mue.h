@@ -211,8 +211,8 @@ typedef struct mue_tensor_info {
 
 /* ---- System ----------------------------------------------------------------------------------------------------- */
 
-/* One JSON object: {"version", "build", "cpu": the instruction set in use (docs/c-api.md), "cores": that the process may use, "threads":
-   that a model takes by default}. The caller frees it with mue_string_free. Any thread. Since 1.0. */
+/* One JSON object: {"version", "build", "cpu": the instruction set in use (docs/c-api.md), "cores": that the process may
+   use, "threads": that a model takes by default}. The caller frees it with mue_string_free. Any thread. Since 1.0. */
 MUE_API mue_error *mue_system_info(char **json);
 
 /* ---- Threads ---------------------------------------------------------------------------------------------------- */
