@@ -202,8 +202,9 @@ def main(arguments: list[str]) -> None:
         print_outcomes(outcomes)
         picture.parent.mkdir(parents=True, exist_ok=True)
         captions = [outcome for outcome in outcomes if outcome.task.kind == "caption"]
-        footer = f"MuE {info['version']}, {info['cpu']}, {info['threads']} threads, fp32; {words}; times in Python, warm, "
-        footer += f"median of {PYTHON_RUNS}"
+        precision = model.generate(work[0].image, work[0].prompt).precision
+        footer = f"MuE {info['version']}, {info['cpu']}, {info['threads']} threads, {precision}; {words}; "
+        footer += f"times in Python, warm, median of {PYTHON_RUNS}"
         load, cores = os.getloadavg()[0], int(info["cores"])
         if load > 2 * cores:
             footer += f"; on a busy machine: load {load:.0f} on {cores} cores"
