@@ -11,6 +11,7 @@
 #include "mue_kernels.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -18,8 +19,10 @@
 #include <time.h>
 #include <unistd.h>
 
-// A host's idle processor belongs to the host: nobody spins for longer than this.
-enum { MK_SPIN_NANOSECONDS = 30000 };
+// A host's idle processor belongs to the host: nobody spins for longer than this, and only for the first part of it without
+// giving way to other threads. To wake a thread that sleeps takes a tenth of a millisecond, on a virtual machine more, which
+// is longer than most regions: within a request threads should not fall asleep.
+enum { MK_SPIN_NANOSECONDS = 1000000, MK_GREEDY_NANOSECONDS = 30000 };
 
 struct mk_pool {
   int32_t threads;
@@ -75,15 +78,32 @@ static void mk_run_tasks(mk_pool *pool, int32_t worker) {
   }
 }
 
-// Waits for a new epoch, or for the end of the pool; first spinning, then asleep.
-static void mk_wait_for_epoch(mk_pool *pool, unsigned seen) {
-  int64_t limit = mk_now() + MK_SPIN_NANOSECONDS;
+static bool mk_is_new_epoch(mk_pool *pool, unsigned seen) {
+  return atomic_load_explicit(&pool->epoch, memory_order_acquire) != seen;
+}
+
+static bool mk_is_empty(mk_pool *pool, unsigned ignored) {
+  (void)ignored;
+  return atomic_load(&pool->inside) == 0;
+}
+
+// Whether `over` came true while spinning.
+static bool mk_spin(mk_pool *pool, bool (*over)(mk_pool *, unsigned), unsigned seen) {
+  int64_t start = mk_now(), passed;
   do {
     for (int i = 0; i < 64; i++) {
-      if (atomic_load_explicit(&pool->epoch, memory_order_acquire) != seen) return;
+      if (over(pool, seen)) return true;
       mk_pause();
     }
-  } while (mk_now() < limit);
+    passed = mk_now() - start;
+    if (passed > MK_GREEDY_NANOSECONDS) sched_yield();
+  } while (passed < MK_SPIN_NANOSECONDS);
+  return false;
+}
+
+// Waits for a new epoch, or for the end of the pool; first spinning, then asleep.
+static void mk_wait_for_epoch(mk_pool *pool, unsigned seen) {
+  if (mk_spin(pool, mk_is_new_epoch, seen)) return;
   pthread_mutex_lock(&pool->mutex);
   atomic_fetch_add(&pool->sleepers, 1);
   while (atomic_load(&pool->epoch) == seen && !atomic_load(&pool->stop)) {
@@ -149,14 +169,7 @@ static void mk_start_workers(mk_pool *pool) {
 }
 
 static void mk_wait_until_empty(mk_pool *pool) {
-  if (atomic_load(&pool->inside) == 0) return;
-  int64_t limit = mk_now() + MK_SPIN_NANOSECONDS;
-  do {
-    for (int i = 0; i < 64; i++) {
-      if (atomic_load(&pool->inside) == 0) return;
-      mk_pause();
-    }
-  } while (mk_now() < limit);
+  if (mk_spin(pool, mk_is_empty, 0)) return;
   pthread_mutex_lock(&pool->mutex);
   atomic_store(&pool->caller_sleeps, 1);
   while (atomic_load(&pool->inside) != 0) pthread_cond_wait(&pool->done, &pool->mutex);
@@ -173,7 +186,7 @@ static void mk_run_region(
   pool->tasks = tasks;
   pool->helpers = helpers;
   // Large enough that the counter does not become the bottleneck, small enough to even out slow threads.
-  mk_int chunk = tasks / ((mk_int)pool->threads * 8);
+  mk_int chunk = tasks / ((mk_int)pool->threads * 32);
   pool->chunk = chunk > 1 ? chunk : 1;
   atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
   atomic_store(&pool->open, 1);
