@@ -86,10 +86,12 @@ Row measure(Shape s, mk_weights type) {
   auto packed = memory(bytes), scratch = memory(mk_linear_scratch(nullptr, type, s.m, s.k, s.n)), other = memory(bytes);
   mk_linear_pack(nullptr, type, w.data(), s.n, 0, s.k, s.n, packed.get());
   Rival rival = onednn(s, type, x, w, z);
-  // Few rows are multiplied in float32, whatever the weights are.
-  bool narrow = s.m <= MK_NARROW_ROWS;
+  // Few rows are multiplied in float32 with weights in bf16, too.
+  bool few = s.m <= MK_NARROW_ROWS;
   const char *isa = mk_isa_name();
-  peak_loop peak = narrow || type == MK_WEIGHTS_F32 ? peak_float32(isa) : type == MK_WEIGHTS_BF16 ? peak_bf16(isa) : peak_int8(isa);
+  peak_loop peak = type == MK_WEIGHTS_INT8 ? peak_int8(isa)
+    : few || type == MK_WEIGHTS_F32      ? peak_float32(isa)
+                                         : peak_bf16(isa);
   const long rounds = 10000;
   std::vector<std::function<void()>> rivals = {
     [&] {

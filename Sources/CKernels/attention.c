@@ -186,7 +186,8 @@ static void mk_attention_sum(const mk_attention_call *c, const mk_query_block *b
         .columns = mk_min(a->dv - column, together * MK_PANEL),
         .accumulate = key0 > 0,
       };
-      mk_run_tiles(c->kernels, MK_COLUMN, together, mk_min(b->queries - panel * MK_PANEL, MK_PANEL), &t);
+      mk_int rows = mk_min(b->queries - panel * MK_PANEL, MK_PANEL);
+      mk_run_tiles(c->kernels->tiles[MK_COLUMN][together - 1], c->kernels->rows, 1, rows, &t, NULL, 0);
     }
     column += together * MK_PANEL;
   }

@@ -2,7 +2,8 @@
 // made for a block of pixels at a time (depth = input channel, kernel row, kernel column). Depthwise ones are
 // depthwise.c's, most of 3 x 3 winograd.c's.
 //
-// Packed weights, per group: blocks of at most 12 output channels, [depth / 16][channels][16]. Depthwise: as given.
+// Packed weights, per group: [depth part], and in each blocks of output channels as tiles read them, [depth][height].
+// Depthwise: as given.
 #include "depthwise.h"
 #include "winograd.h"
 
@@ -18,33 +19,31 @@ static mk_int mk_conv_depth(const mk_conv_shape *s) { return s->channels / s->gr
 size_t mk_conv_packed_bytes(const mk_conv_shape *s) {
   if (mk_is_winograd(s)) return mk_winograd_packed_bytes(s);
   mk_int depth = mk_conv_depth(s);
-  return (size_t)s->out_channels * (size_t)(mk_is_depthwise(s) ? depth : mk_round_up(depth, MK_CHUNK)) * sizeof(float);
+  return (size_t)s->out_channels * (size_t)depth * sizeof(float);
+}
+
+static mk_int mk_depth_parts(mk_int depth) { return mk_max(mk_ceil_div(depth, MK_MAX_DEPTH), 1); }
+static mk_int mk_first_depth(mk_int depth, mk_int part) {
+  return mk_min(mk_part(mk_ceil_div(depth, MK_CHUNK), mk_depth_parts(depth), part) * MK_CHUNK, depth);
 }
 
 typedef struct {
   const mk_conv_shape *s;
   const float *weights;
   float *packed;
-  mk_int blocks; // of one group
 } mk_conv_pack_call;
 
-// Packs one block of output channels: [chunk][channel][MK_CHUNK], zeros behind the last depth.
-static void mk_pack_conv_block(void *context, mk_int task, int32_t worker) {
+// Packs one depth part of one group.
+static void mk_pack_conv_part(void *context, mk_int task, int32_t worker) {
   const mk_conv_pack_call *c = context;
-  mk_int depth = mk_conv_depth(c->s), chunks = mk_ceil_div(depth, MK_CHUNK);
-  mk_int channels = c->s->out_channels / c->s->groups, g = task / c->blocks, b = task % c->blocks;
-  mk_int first = mk_part(channels, c->blocks, b), height = mk_part(channels, c->blocks, b + 1) - first;
-  float *block = c->packed + (g * channels + first) * chunks * MK_CHUNK;
+  mk_int depth = mk_conv_depth(c->s), parts = mk_depth_parts(depth), channels = c->s->out_channels / c->s->groups;
+  mk_int group = task / parts, first = mk_first_depth(depth, task % parts);
+  mk_int count = mk_first_depth(depth, task % parts + 1) - first;
+  const float *weights = c->weights + group * channels * depth + first;
   (void)worker;
-  for (mk_int r = 0; r < height; r++) {
-    const float *row = c->weights + (g * channels + first + r) * depth;
-    for (mk_int p = 0; p < chunks; p++) {
-      float *to = block + p * height * MK_CHUNK + r * MK_CHUNK;
-      mk_int count = mk_min(depth - p * MK_CHUNK, MK_CHUNK);
-      memcpy(to, row + p * MK_CHUNK, (size_t)count * sizeof(float));
-      for (mk_int j = count; j < MK_CHUNK; j++) to[j] = 0;
-    }
-  }
+  mk_pack_left(
+    mk_current_kernels()->rows, channels, count, count, weights, depth, 1,
+    c->packed + group * channels * depth + first * channels);
 }
 
 void mk_conv_pack(mk_pool *pool, const mk_conv_shape *s, const float *weights, void *packed) {
@@ -56,8 +55,8 @@ void mk_conv_pack(mk_pool *pool, const mk_conv_shape *s, const float *weights, v
     memcpy(packed, weights, mk_conv_packed_bytes(s));
     return;
   }
-  mk_conv_pack_call call = {s, weights, packed, mk_ceil_div(s->out_channels / s->groups, MK_BLOCK_ROWS)};
-  mk_parallel(pool, s->groups * call.blocks, mk_pack_conv_block, &call);
+  mk_conv_pack_call call = {s, weights, packed};
+  mk_parallel(pool, s->groups * mk_depth_parts(mk_conv_depth(s)), mk_pack_conv_part, &call);
 }
 
 typedef struct {
@@ -68,13 +67,13 @@ typedef struct {
   float *y;
   int32_t add_to_y;
   float *scratch;
-  mk_int depth, depth_parts, pixels, pixel_parts, blocks, block_parts;
+  mk_int depth, depth_parts, pixels, pixel_parts, row_groups, shares;
 } mk_conv_call;
 
 static void mk_plan_conv(mk_conv_call *c, const mk_pool *pool, const mk_conv_shape *s) {
   c->s = s;
   c->depth = mk_conv_depth(s);
-  c->depth_parts = mk_max(mk_ceil_div(c->depth, MK_MAX_DEPTH), 1);
+  c->depth_parts = mk_depth_parts(c->depth);
   c->pixels = s->out_height * s->out_width;
   mk_int depth = mk_round_up(mk_max(mk_ceil_div(c->depth, c->depth_parts), 1), MK_CHUNK);
   mk_int together = mk_min(MK_COLUMN_FLOATS / depth / MK_PANEL * MK_PANEL, MK_MAX_PIXELS);
@@ -85,10 +84,14 @@ static void mk_plan_conv(mk_conv_call *c, const mk_pool *pool, const mk_conv_sha
     mk_int wanted = mk_ceil_div(threads * 3, mk_max(s->batch * s->groups, 1));
     c->pixel_parts = mk_max(c->pixel_parts, mk_min(wanted, c->pixels / (4 * MK_PANEL)));
   }
-  c->blocks = mk_max(mk_ceil_div(s->out_channels / s->groups, MK_BLOCK_ROWS), 1);
+  c->row_groups = mk_max(mk_ceil_div(s->out_channels / s->groups, MK_WEIGHT_ROWS), 1);
   mk_int tasks = s->batch * s->groups * c->pixel_parts;
   // Sharing the output channels out as well makes the columns more than once, so only where tasks are short.
-  c->block_parts = threads > 1 && tasks < 2 * threads ? mk_min(c->blocks, mk_ceil_div(2 * threads, mk_max(tasks, 1))) : 1;
+  c->shares = 1;
+  if (threads > 1 && tasks < 2 * threads) {
+    c->shares = mk_min(mk_ceil_div(2 * threads, mk_max(tasks, 1)), mk_max(s->out_channels / s->groups / MK_PANEL, 1));
+    c->row_groups = mk_max(c->row_groups, c->shares);
+  }
 }
 
 // Columns of one worker, and a row of pixels for making them.
@@ -173,58 +176,51 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
   const mk_conv_call *c = context;
   const mk_conv_shape *s = c->s;
   const mk_kernels *kernels = c->kernels;
-  mk_int block_part = task % c->block_parts, pixel_part = task / c->block_parts % c->pixel_parts;
-  mk_int rest = task / c->block_parts / c->pixel_parts, group = rest % s->groups, image = rest / s->groups;
+  mk_int share = task % c->shares, pixel_part = task / c->shares % c->pixel_parts;
+  mk_int rest = task / c->shares / c->pixel_parts, group = rest % s->groups, image = rest / s->groups;
   // Parts are whole panels, but for the last one.
   mk_int panels = mk_ceil_div(c->pixels, MK_PANEL);
   mk_int pixel0 = mk_part(panels, c->pixel_parts, pixel_part) * MK_PANEL;
   mk_int pixels = mk_min(mk_part(panels, c->pixel_parts, pixel_part + 1) * MK_PANEL, c->pixels) - pixel0;
   if (pixels <= 0) return;
   mk_int in_channels = s->channels / s->groups, channels = s->out_channels / s->groups;
-  mk_int all_chunks = mk_ceil_div(c->depth, MK_CHUNK);
   const float *x = c->x + (image * s->channels + group * in_channels) * s->height * s->width;
+  const float *weights = c->packed + group * channels * c->depth;
   float *row = c->scratch + worker * (mk_int)MK_CONV_WORKER_FLOATS, *columns = row + MK_MAX_PIXELS + MK_PANEL;
-  mk_int block0 = mk_part(c->blocks, c->block_parts, block_part);
-  mk_int block1 = mk_part(c->blocks, c->block_parts, block_part + 1);
+  mk_int wide = kernels->panels * MK_PANEL, blocks = mk_ceil_div(channels, kernels->rows);
+  mk_int row_group1 = mk_part(c->row_groups, c->shares, share + 1);
   for (mk_int part = 0; part < c->depth_parts; part++) {
-    mk_int depth0 = mk_part(all_chunks, c->depth_parts, part) * MK_CHUNK;
-    mk_int depth = mk_min(mk_part(all_chunks, c->depth_parts, part + 1) * MK_CHUNK, c->depth) - depth0;
+    mk_int depth0 = mk_first_depth(c->depth, part), depth = mk_first_depth(c->depth, part + 1) - depth0;
     int32_t last = part == c->depth_parts - 1;
     mk_make_columns(c, x, depth0, depth, pixel0, pixel0 + pixels, row, columns);
-    // Groups of blocks whose weights stay in the second cache; within one, a panel of columns stays in the first.
-    for (mk_int group0 = block0; group0 < block1; group0 += MK_WEIGHT_ROWS / MK_BLOCK_ROWS) {
-      mk_int group1 = mk_min(group0 + MK_WEIGHT_ROWS / MK_BLOCK_ROWS, block1);
-      for (mk_int b = group0; b < group1; b++) {
-        mk_int first = mk_part(channels, c->blocks, b), height = mk_part(channels, c->blocks, b + 1) - first;
-        mk_int channel = group * channels + first;
-        for (mk_int j = 0; j < pixels;) {
-          mk_int width = mk_min(pixels - j, kernels->panels * MK_PANEL);
-          mk_int at = (image * s->out_channels + channel) * c->pixels + pixel0 + j;
-          mk_tile t = {
-            .a = c->packed + channel * all_chunks * MK_CHUNK + depth0 * height,
-            .chunk_stride = height * MK_CHUNK,
-            .b = columns + j * depth,
-            .b_stride = MK_PANEL,
-            .b_panel = depth * MK_PANEL,
-            .k = depth,
-            .c = c->y + at,
-            .ldc = c->pixels,
-            .c_panel = MK_PANEL,
-            .columns = width,
-            .accumulate = c->add_to_y || part > 0,
-          };
-          if (last) {
-            if (c->bias) t.row_bias = c->bias + channel;
-            if (c->residual) t.residual = c->residual + at;
-            t.ldr = c->pixels;
-            t.relu = c->activation == MK_ACT_RELU;
-          }
-          mk_run_tiles(kernels, MK_PACKED, width > MK_PANEL ? 2 : 1, height, &t);
-          if (last && c->activation > MK_ACT_RELU) {
-            kernels->activate(c->activation, height, width, c->y + at, c->pixels);
-          }
-          j += width;
+    // Groups of rows whose weights stay in the second cache; within one, a panel of columns stays in the first.
+    for (mk_int g = mk_part(c->row_groups, c->shares, share); g < row_group1; g++) {
+      // A group is some of the blocks that were packed.
+      mk_int first = mk_part(channels, blocks, mk_part(blocks, c->row_groups, g));
+      mk_int rows = mk_part(channels, blocks, mk_part(blocks, c->row_groups, g + 1)) - first;
+      if (rows <= 0) continue;
+      for (mk_int j = 0; j < pixels; j += wide) {
+        mk_int width = mk_min(pixels - j, wide);
+        mk_int at = (image * s->out_channels + group * channels + first) * c->pixels + pixel0 + j;
+        mk_tile t = {
+          .a = weights + depth0 * channels + first * depth,
+          .b = columns + j * depth,
+          .b_panel = depth * MK_PANEL,
+          .k = depth,
+          .c = c->y + at,
+          .ldc = c->pixels,
+          .c_panel = MK_PANEL,
+          .columns = width,
+          .accumulate = c->add_to_y || part > 0,
+        };
+        if (last) {
+          if (c->bias) t.row_bias = c->bias + group * channels + first;
+          if (c->residual) t.residual = c->residual + at;
+          t.ldr = c->pixels;
+          t.relu = c->activation == MK_ACT_RELU;
         }
+        mk_run_tiles(kernels->tiles[MK_PACKED][width > MK_PANEL], kernels->rows, depth, rows, &t, NULL, 0);
+        if (last && c->activation > MK_ACT_RELU) kernels->activate(c->activation, rows, width, c->y + at, c->pixels);
       }
     }
   }
@@ -249,5 +245,5 @@ void mk_conv(
   if (shape->batch <= 0 || shape->out_channels <= 0 || c.pixels <= 0) return;
   mk_int products = shape->batch * shape->out_channels * c.pixels * c.depth;
   mk_pool *chosen = mk_pool_for(pool, products, MK_PARALLEL_PRODUCTS);
-  mk_parallel(chosen, shape->batch * shape->groups * c.pixel_parts * c.block_parts, mk_conv_task, &c);
+  mk_parallel(chosen, shape->batch * shape->groups * c.pixel_parts * c.shares, mk_conv_task, &c);
 }

@@ -7,6 +7,9 @@ MK_INLINE vf mk_add_int16_pairs(vf sum, vf a, vf b) {
   vu products = (vu)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 #elif defined(__SSE2__)
   vu products = (vu)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#elif MK_ISA == 3
+  int16x8_t x = (int16x8_t)a, y = (int16x8_t)b;
+  vu products = (vu)vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
 #else
   vi x = (vi)a;
   vi y = (vi)b;

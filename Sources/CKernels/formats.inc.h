@@ -96,18 +96,6 @@ static void mk_widen_int8(mk_int quads, const void *panel, const float *scales, 
   }
 }
 
-// One row of x as it is.
-static void mk_copy_row(mk_int k, const float *x, float inverse, int32_t zero, mk_int stride, void *out) {
-  (void)inverse, (void)zero;
-  char *o = out;
-  mk_int p = 0;
-  for (; p + MK_CHUNK <= k; p += MK_CHUNK, o += stride) __builtin_memcpy(o, x + p, MK_CHUNK * sizeof *x);
-  if (p == k) return;
-  float rest[MK_CHUNK] = {0};
-  __builtin_memcpy(rest, x + p, (size_t)(k - p) * sizeof *x);
-  __builtin_memcpy(o, rest, sizeof rest);
-}
-
 typedef int16_t v16 __attribute__((ext_vector_type(2 * MK_WIDTH)));
 typedef int16_t v16_half __attribute__((ext_vector_type(MK_WIDTH)));
 typedef uint16_t vu16_half __attribute__((ext_vector_type(MK_WIDTH)));
@@ -124,11 +112,11 @@ static void mk_widen_int16(mk_int quads, const void *panel, const float *scales,
   }
 }
 
-// 16 units of a row of x: pairs of int16 in that order, of quantised values less their zero.
-MK_INLINE void mk_int16_units(const float *x, float inverse, int32_t zero, void *out) {
+// 16 units of a row of x: pairs of int16 in that order, within low...high.
+MK_INLINE void mk_pair_units(const float *x, float inverse, float low, float high, void *out) {
   for (int p = 0; p < 2 * MK_CHUNK; p += MK_WIDTH) {
     vf scaled = vf_load(x + p) * inverse;
-    vi q = vf_round_between(scaled, (float)-zero, (float)(255 - zero));
+    vi q = vf_round_between(scaled, low, high);
 #if MK_WIDTH == 16
     q = __builtin_shufflevector(q, q, 0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
 #elif MK_WIDTH == 8
@@ -141,7 +129,17 @@ MK_INLINE void mk_int16_units(const float *x, float inverse, int32_t zero, void 
   }
 }
 
-// The same as quads of unsigned bytes.
+// Quantised values less their zero.
+MK_INLINE void mk_int16_units(const float *x, float inverse, int32_t zero, void *out) {
+  mk_pair_units(x, inverse, (float)-zero, (float)(255 - zero), out);
+}
+
+// Values of few rows, on both sides of zero.
+MK_INLINE void mk_fine_units(const float *x, float inverse, int32_t levels, void *out) {
+  mk_pair_units(x, inverse, (float)-levels, (float)levels, out);
+}
+
+// Quads of unsigned bytes.
 MK_INLINE void mk_uint8_units(const float *x, float inverse, int32_t zero, void *out) {
   for (int p = 0; p < 4 * MK_CHUNK; p += MK_WIDTH) {
     vf scaled = vf_load(x + p) * inverse;
@@ -160,18 +158,18 @@ MK_INLINE void mk_bf16_units(const float *x, float inverse, int32_t zero, void *
   }
 }
 
-#define MK_PACK_ROW(name, depths, units)                                                                 \
-  __attribute__((unused)) static void name(                                                              \
-    mk_int k, const float *x, float inverse, int32_t zero, mk_int stride, void *out) {                   \
-    char *o = out;                                                                                       \
-    mk_int p = 0;                                                                                        \
-    for (; p + depths * MK_CHUNK <= k; p += depths * MK_CHUNK, o += stride) units(x + p, inverse, zero, o); \
-    if (p == k) return;                                                                                  \
-    float rest[depths * MK_CHUNK] = {0};                                                                 \
-    __builtin_memcpy(rest, x + p, (size_t)(k - p) * sizeof *x);                                          \
-    units(rest, inverse, zero, o);                                                                       \
+#define MK_PACK_ROW(name, depths, units)                                                                         \
+  __attribute__((unused)) static void name(mk_int k, const float *x, float inverse, int32_t zero, void *out) {   \
+    char *o = out;                                                                                               \
+    mk_int p = 0;                                                                                                \
+    for (; p + depths * MK_CHUNK <= k; p += depths * MK_CHUNK, o += 4 * MK_CHUNK) units(x + p, inverse, zero, o); \
+    if (p == k) return;                                                                                          \
+    float rest[depths * MK_CHUNK] = {0};                                                                         \
+    __builtin_memcpy(rest, x + p, (size_t)(k - p) * sizeof *x);                                                  \
+    units(rest, inverse, zero, o);                                                                               \
   }
 
 MK_PACK_ROW(mk_pack_int16_row, 2, mk_int16_units)
+MK_PACK_ROW(mk_pack_fine_row, 2, mk_fine_units)
 MK_PACK_ROW(mk_pack_uint8_row, 4, mk_uint8_units)
 MK_PACK_ROW(mk_pack_bf16_row, 2, mk_bf16_units)

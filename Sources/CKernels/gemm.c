@@ -26,18 +26,21 @@ size_t mk_gemm_batched_scratch(const mk_pool *pool, const mk_gemm_args *args) {
   return (size_t)mk_plan_gemm(args).worker_floats * (size_t)mk_pool_threads(pool) * sizeof(float) + 64;
 }
 
-// alpha op(a)[row0..., depth0...] in blocks of [depth / 16][height][16].
-static void mk_pack_left(const mk_gemm_args *g, const float *a, mk_int row0, mk_int rows, mk_int depth0, mk_int depth, float *out) {
-  mk_int blocks = mk_ceil_div(rows, MK_BLOCK_ROWS), chunks = mk_ceil_div(depth, MK_CHUNK);
-  mk_int row_step = g->trans_a ? 1 : g->lda, depth_step = g->trans_a ? g->lda : 1;
+// alpha op(a)[row0..., depth0...], as tiles read it.
+static void mk_pack_gemm_left(
+  const mk_kernels *kernels, const mk_gemm_args *g, const float *a, mk_int row0, mk_int rows, mk_int depth0,
+  mk_int depth, float *out) {
+  if (!g->trans_a) {
+    mk_pack_left(kernels->rows, rows, depth, depth, a + row0 * g->lda + depth0, g->lda, g->alpha, out);
+    return;
+  }
+  mk_int blocks = mk_ceil_div(rows, kernels->rows);
   for (mk_int b = 0; b < blocks; b++) {
     mk_int first = mk_part(rows, blocks, b), height = mk_part(rows, blocks, b + 1) - first;
-    float *block = out + first * chunks * MK_CHUNK;
-    for (mk_int r = 0; r < height; r++) {
-      const float *row = a + (row0 + first + r) * row_step + depth0 * depth_step;
-      for (mk_int p = 0; p < depth; p++) {
-        block[p / MK_CHUNK * height * MK_CHUNK + r * MK_CHUNK + p % MK_CHUNK] = g->alpha * mk_load1(row + p * depth_step);
-      }
+    const float *from = a + depth0 * g->lda + row0 + first;
+    float *block = out + first * depth;
+    for (mk_int p = 0; p < depth; p++) {
+      for (mk_int r = 0; r < height; r++) block[p * height + r] = g->alpha * mk_load1(from + p * g->lda + r);
     }
   }
 }
@@ -79,32 +82,26 @@ static void mk_gemm_task(void *context, mk_int task, int32_t worker) {
 
   mk_int max_depth = mk_min(mk_round_up(g->k, MK_CHUNK), MK_GEMM_DEPTH);
   float *left = c->scratch + worker * c->worker_floats, *right = left + mk_min(g->m, MK_GEMM_ROWS) * max_depth;
-  mk_int blocks = mk_ceil_div(rows, MK_BLOCK_ROWS);
   for (mk_int part = 0; part < c->depth_parts; part++) {
     mk_int depth0 = mk_part(all_chunks, c->depth_parts, part) * MK_CHUNK;
     mk_int depth = mk_min(mk_part(all_chunks, c->depth_parts, part + 1) * MK_CHUNK, g->k) - depth0;
-    mk_pack_left(g, a, row0, rows, depth0, depth, left);
+    mk_pack_gemm_left(c->kernels, g, a, row0, rows, depth0, depth, left);
     mk_pack_right(c->kernels, g, b, column0, columns, depth0, depth, right);
-    for (mk_int j = 0; j < columns;) {
-      mk_int width = mk_min(columns - j, c->kernels->panels * MK_PANEL);
-      for (mk_int block = 0; block < blocks; block++) {
-        mk_int first = mk_part(rows, blocks, block), height = mk_part(rows, blocks, block + 1) - first;
-        mk_tile t = {
-          .a = left + first * mk_round_up(depth, MK_CHUNK),
-          .chunk_stride = height * MK_CHUNK,
-          .b = right + j * depth,
-          .b_stride = MK_PANEL,
-          .b_panel = depth * MK_PANEL,
-          .k = depth,
-          .c = y + (row0 + first) * g->ldc + column0 + j,
-          .ldc = g->ldc,
-          .c_panel = MK_PANEL,
-          .columns = width,
-          .accumulate = part > 0,
-        };
-        mk_run_tiles(c->kernels, MK_PACKED, width > MK_PANEL ? 2 : 1, height, &t);
-      }
-      j += width;
+    mk_int wide = c->kernels->panels * MK_PANEL;
+    for (mk_int j = 0; j < columns; j += wide) {
+      mk_int width = mk_min(columns - j, wide);
+      mk_tile t = {
+        .a = left,
+        .b = right + j * depth,
+        .b_panel = depth * MK_PANEL,
+        .k = depth,
+        .c = y + row0 * g->ldc + column0 + j,
+        .ldc = g->ldc,
+        .c_panel = MK_PANEL,
+        .columns = width,
+        .accumulate = part > 0,
+      };
+      mk_run_tiles(c->kernels->tiles[MK_PACKED][width > MK_PANEL], c->kernels->rows, depth, rows, &t, NULL, 0);
     }
   }
 }

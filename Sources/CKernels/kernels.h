@@ -6,8 +6,8 @@
 
 enum {
   MK_PANEL = 16,     // columns of one packed panel of a right operand
-  MK_BLOCK_ROWS = 12, // rows of one packed block of a left operand
-  MK_CHUNK = 16,     // depth of one chunk inside such a block
+  MK_BLOCK_ROWS = 12, // most rows of a register tile, and so of one packed block of a left operand
+  MK_CHUNK = 16,      // depths are cut at multiples of it
   MK_MAX_DEPTH = 384,
   MK_MAX_RANK = 8,
 };
@@ -17,15 +17,16 @@ enum {
 
 // One register tile: c[rows, columns] = a[rows, k] b[k, columns], then (all optional) + c, + biases, + residual, relu.
 //
-// Left operand, three layouts, p / 16 being the chunk of depth p:
-//   packed:  a[p / 16 * chunk_stride + row * 16 + p % 16]
+// Left operand, three layouts:
+//   packed:  a[p * rows + row], rows being those of the tile: what one depth needs lies side by side, in different banks of
+//            the first cache
 //   strided: a[row * row_stride + p]
 //   column:  a[p * 16 + row]
 // Right operand: b[p * b_stride + column] for the first 16 columns and b[b_panel + p * b_stride + column - 16] for the
 // next; b_stride is 16 for the packed and strided layouts.
 typedef struct {
   const float *a;
-  mk_int row_stride, chunk_stride;
+  mk_int row_stride;
   const float *b;
   mk_int b_stride, b_panel;
   mk_int k;
@@ -39,6 +40,7 @@ typedef struct {
   mk_int ldr;
   int32_t accumulate;
   int32_t relu;
+  int32_t streams_b; // packed: b comes from memory and a from the first cache; otherwise the other way round
 
   // Integer products only: c = scale of the row * scale of the column * (sums - zero of the row * sum of the column).
   // Sums of a depth part wait for the next in partials[row * 16 + column], `partials_panel` from one panel to the next.
@@ -67,8 +69,8 @@ typedef struct mk_depthwise_strip mk_depthwise_strip; // depthwise.h
 typedef struct {
   int32_t depths;  // in one unit of 4 bytes of x and of the panels that the tiles read
   int32_t integer; // sums are integers: rows of x are quantised
-  // Depths 0..<k of one row to units, 16 of them every `stride` bytes; the last 16 are filled up.
-  void (*pack_row)(mk_int k, const float *x, float inverse, int32_t zero, mk_int stride, void *out);
+  // Depths 0..<k of one row to units, in whole groups of 16; NULL: x is already in units.
+  void (*pack_row)(mk_int k, const float *x, float inverse, int32_t zero, void *out);
   // Rows of a packed panel to the units that the tiles read; NULL: they are the same.
   void (*widen)(mk_int rows, const void *panel, const float *scales, void *out);
   const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]
@@ -82,12 +84,13 @@ typedef struct {
   mk_tile_fn tiles[MK_LAYOUTS][2][MK_BLOCK_ROWS]; // [layout][panels - 1][rows - 1]
   mk_tile_fn wide_row;                            // packed, 1 row of 4 panels
 
-  mk_blocks bf16, int8, wide_int8; // wide: with x in float32
+  mk_blocks f32, bf16, int8, wide_int8; // wide: with x in float32
 
-  // Few rows of float32 and weights in a narrow format, one panel; and one row of four panels. For int8 x is multiplied
-  // by 2^-24 beforehand.
+  // Few rows and weights in a narrow format, one panel: float32 with bf16, int16 with int8. And one row of four panels.
   mk_tile_fn narrow_bf16[MK_BLOCK_ROWS], narrow_int8[MK_BLOCK_ROWS];
-  mk_tile_fn narrow_row_bf16, narrow_single_int8, narrow_row_int8; // single: one row of one panel
+  mk_tile_fn narrow_row_bf16, narrow_row_int8;
+  // Depths 0..<k of one row to pairs of int16 within +-levels, as mk_blocks.pack_row does.
+  void (*pack_fine_row)(mk_int k, const float *x, float inverse, int32_t levels, void *out);
 
   // formats.inc.h
   void (*pack_bf16)(mk_int pairs, const float *panel, void *out);
@@ -137,8 +140,8 @@ typedef struct {
   // Winograd's transforms of tiles of 2 x 2 outputs. Whole vectors are read and written: room behind the last tile.
   // out[p * stride + tile], 16 positions p, of four rows of x, `row` apart; tile j starts at column 2 j.
   void (*winograd_input)(mk_int tiles, const float *x, mk_int row, float *out, mk_int stride);
-  // The weights g[9][n] of n pairs of channels, n a multiple of 16, to u[16][n].
-  void (*winograd_weights)(mk_int n, const float *g, float *u);
+  // Weights of n pairs of channels, n a multiple of 16: nine taps g[tap * stride + i] to 16 of u[p * stride + i].
+  void (*winograd_weights)(mk_int n, const float *g, float *u, mk_int stride);
   // Two rows of 2 * tiles pixels of m[p * stride + tile].
   void (*winograd_output)(
     mk_int tiles, const float *m, mk_int stride, float bias, int32_t relu, float *top, float *bottom);
@@ -169,10 +172,18 @@ static inline mk_int mk_part(mk_int count, mk_int parts, mk_int index) {
   return index * base + mk_min(index, rest);
 }
 
-// Runs the tiles that cover `rows` rows (any number) of one block; `tile` is the first of them. Rows of a and c follow
-// from the layout and ldc; row biases and residuals move along.
-void mk_run_tile_list(const mk_tile_fn *tiles, mk_int most, mk_int step, mk_int rows, const mk_tile *tile);
-void mk_run_tiles(const mk_kernels *kernels, mk_layout layout, int32_t panels, mk_int rows, const mk_tile *tile);
+// Rows 0..<rows (any number) as tiles of almost equal heights, at most `most`; `tile` is the first of them. Rows of c and
+// of what is per row follow; a moves on by `step` a row. Meanwhile `lines` lines of 64 bytes at `next` are on their way to
+// the second cache.
+void mk_run_tiles(
+  const mk_tile_fn *tiles, mk_int most, mk_int step, mk_int rows, const mk_tile *tile, const char *next, mk_int lines);
+
+// Packs rows 0..<rows of x, depths 0..<depth times a factor, as tiles of at most `most` rows read them: blocks of the same
+// heights as in mk_run_tiles one behind the other, [padded][height] each, zeros from `depth` to `padded`.
+void mk_pack_left(
+  mk_int most, mk_int rows, mk_int depth, mk_int padded, const float *x, mk_int ldx, float factor, float *out);
+// One such block: out[p * height + row].
+void mk_interleave(mk_int height, mk_int depth, const float *x, mk_int ldx, float *out);
 
 // Products below this many multiply-adds are not worth waking a thread.
 enum { MK_PARALLEL_PRODUCTS = 100000, MK_PARALLEL_ELEMENTS = 16384 };

@@ -17,9 +17,11 @@
 
 #include "formats.inc.h"
 
-#include "narrow.inc.h"
+#include "narrow_bf16.inc.h"
 
 #include "dots_int16.inc.h"
+
+#include "narrow_int8.inc.h"
 
 #include "rows.inc.h"
 

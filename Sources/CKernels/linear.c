@@ -1,182 +1,161 @@
-// Products with a constant right operand, packed once: y = activation(x w + bias + residual).
-//
-// Packed w: panels of 16 columns, [n / 16][k][16], the last one filled with zeros. x is packed block by block into
-// scratch, [k / 16][rows][16] with at most 12 rows, so that a tile reads both operands forwards.
+// Products with a constant right operand, packed once: y = activation(x w + bias + residual). Few rows of x are here: reading
+// w takes their time, so they pass over it once, with x in float32 or, where w is int8, in as many bits as sums of 32 allow.
+// More of them are linear_blocks.c's.
 #include "linear.h"
 
-enum { MK_LINEAR_ROWS = 192 }; // rows of x that are packed together: they stay in the second cache
+enum {
+  MK_ROW_PANELS = 4,    // panels that a single row reads at once
+  MK_FINE_DEPTH = 4096, // depth of one integer sum: 13 bits and a sign are left for x
+};
 
-void mk_run_tile_list(const mk_tile_fn *tiles, mk_int most, mk_int step, mk_int rows, const mk_tile *tile) {
-  mk_int parts = mk_ceil_div(rows, most);
-  mk_tile t = *tile;
-  for (mk_int i = 0, start = 0; i < parts; i++) {
-    mk_int end = mk_part(rows, parts, i + 1), height = end - start;
-    tiles[height - 1](&t);
-    t.a += height * step;
-    t.c += height * t.ldc;
-    if (t.row_bias) t.row_bias += height;
-    if (t.residual) t.residual += height * t.ldr;
-    if (t.partials) {
-      t.partials += height * MK_PANEL;
-      t.row_scales += height;
-      t.row_zeros += height;
-    }
-    start = end;
-  }
-}
-
-void mk_run_tiles(const mk_kernels *kernels, mk_layout layout, int32_t panels, mk_int rows, const mk_tile *tile) {
-  mk_int step = layout == MK_STRIDED ? tile->row_stride : layout == MK_PACKED ? MK_CHUNK : 1;
-  mk_run_tile_list(kernels->tiles[layout][panels - 1], kernels->rows, step, rows, tile);
-}
-
-// How a product is cut into tasks and depth blocks; the same for the same sizes and pool.
-typedef struct {
-  mk_int row_parts, column_parts, depth_parts;
-  mk_int worker_floats; // scratch of one worker, its tag included
-} mk_linear_plan;
-
-enum { MK_TAG_FLOATS = 16 }; // room for the tag, one cache line
-
-static mk_linear_plan mk_plan_linear(const mk_pool *pool, mk_int m, mk_int k, mk_int n, mk_int depth) {
-  mk_linear_plan plan = {.row_parts = mk_max(mk_ceil_div(m, MK_LINEAR_ROWS), 1), .column_parts = 1};
-  mk_int threads = mk_pool_threads(pool);
-  if (threads > 1) {
-    // A few tasks for each thread, so that a slow one does not hold up the others.
-    plan.column_parts = mk_max(mk_min(mk_ceil_div(threads * 3, plan.row_parts), mk_ceil_div(n, 2 * MK_PANEL)), 1);
-  }
-  mk_int rows = mk_ceil_div(m, plan.row_parts);
-  // A single block of rows passes over w once anyway; more of them want a part of w that stays in the first cache.
-  plan.depth_parts = rows <= MK_BLOCK_ROWS ? 1 : mk_max(mk_ceil_div(k, depth), 1);
-  mk_int padded = mk_round_up(k, MK_CHUNK);
-  plan.worker_floats = rows * (rows <= MK_BLOCK_ROWS ? padded : mk_min(MK_MAX_DEPTH, padded)) + MK_TAG_FLOATS;
-  return plan;
-}
-
-size_t mk_linear_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n) {
-  if (type != MK_WEIGHTS_F32 && m > MK_NARROW_ROWS) return mk_blocks_scratch(pool, type, m, k, n);
-  // The plan's floats do not depend on the instruction set, its number of depth blocks does.
-  mk_linear_plan plan = mk_plan_linear(pool, m, k, n, MK_MAX_DEPTH);
-  return (size_t)plan.worker_floats * (size_t)mk_pool_threads(pool) * sizeof(float) + 64;
+mk_int mk_int8_levels(mk_int k) {
+  mk_int depth = mk_round_up(mk_max(mk_min(k, MK_FINE_DEPTH), 1), 4);
+  return mk_min(INT16_MAX, INT32_MAX / (127 * depth));
 }
 
 typedef struct {
   const mk_linear_args *p;
   const mk_kernels *kernels;
-  mk_linear_plan plan;
   const mk_tile_fn *tiles[2]; // of one panel and of two
   mk_tile_fn wide_row;
-  int32_t panels; // of the widest of `tiles`
+  mk_int panels;              // of the widest of `tiles`
   mk_packed weights;
-  const char *weights_end;
-  float x_factor; // of packed x
-  float *scratch;
+  const float *x; // packed, [part][block of rows][unit][height]
+  mk_int parts;   // of the depth
+  mk_int depths;  // in a unit of packed x
+  mk_int column_parts;
+  float scales[MK_NARROW_ROWS]; // of rows that are rounded
 } mk_linear_call;
 
-// Packs rows x depth of x, times a factor, as blocks of at most 12 rows, one behind the other, each of depth rounded up
-// to chunks with zeros.
-static void mk_pack_rows(mk_int rows, mk_int depth, const float *x, mk_int ldx, float factor, float *out) {
-  mk_int blocks = mk_ceil_div(rows, MK_BLOCK_ROWS), chunks = mk_ceil_div(depth, MK_CHUNK);
-  for (mk_int b = 0; b < blocks; b++) {
-    mk_int first = mk_part(rows, blocks, b), height = mk_part(rows, blocks, b + 1) - first;
-    float *block = out + first * chunks * MK_CHUNK;
-    for (mk_int r = 0; r < height; r++) {
-      const float *row = x + (first + r) * ldx;
-      float *o = block + r * MK_CHUNK;
-      mk_int p = 0;
-      for (; p + MK_CHUNK <= depth; p += MK_CHUNK, o += height * MK_CHUNK) memcpy(o, row + p, MK_CHUNK * sizeof(float));
-      if (p < depth) {
-        memset(o, 0, MK_CHUNK * sizeof(float));
-        memcpy(o, row + p, (size_t)(depth - p) * sizeof(float));
-      }
-    }
-    if (factor == 1) continue;
-    for (mk_int i = 0; i < height * chunks * MK_CHUNK; i++) block[i] *= factor;
-  }
+static mk_int mk_padded_depth(mk_int k) { return mk_round_up(k, 4); } // whole units of every format
+
+size_t mk_linear_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n) {
+  if (m > MK_NARROW_ROWS) return mk_blocks_scratch(pool, type, m, k, n);
+  return (size_t)(m * mk_padded_depth(k)) * sizeof(float) + 64;
 }
 
-// Part `index` of `parts` of the lines (64 bytes each) of the next panel, on their way to the second cache.
-static inline void mk_prefetch_part(const char *from, const char *end, mk_int lines, mk_int parts, mk_int index) {
-  const char *last = from + mk_part(lines, parts, index + 1) * 64;
-  if (last > end) return;
-  for (const char *p = from + mk_part(lines, parts, index) * 64; p < last; p += 64) __builtin_prefetch(p, 0, 2);
+// Depths before part `part`: parts are whole units of weights, but for the last.
+static mk_int mk_depth_before(const mk_linear_call *c, mk_int part) { return mk_min(part * MK_FINE_DEPTH, c->p->k); }
+
+// One or more panels, with all of the depth.
+static void mk_multiply_columns(const mk_linear_call *c, mk_int column, mk_int columns, mk_tile_fn wide_row) {
+  const mk_linear_args *p = c->p;
+  const char *panel = c->weights.panels + column / MK_PANEL * c->weights.panel_bytes;
+  float *y = p->y + column;
+  for (mk_int part = 0; part < c->parts; part++) {
+    mk_int depth0 = c->parts > 1 ? mk_depth_before(c, part) : 0;
+    mk_int depth = (c->parts > 1 ? mk_depth_before(c, part + 1) : p->k) - depth0;
+    mk_tile t = {
+      .a = c->x + depth0 / c->depths * p->m,
+      .b = (const float *)(const void *)(panel + depth0 / 4 * MK_ROW_BYTES), // several parts: int8 only
+      .b_panel = c->weights.panel_bytes / (mk_int)sizeof(float),
+      .k = depth,
+      .c = y,
+      .ldc = p->ldy,
+      .c_panel = MK_PANEL,
+      .columns = columns,
+      .accumulate = p->add_to_y || part > 0,
+      .streams_b = 1,
+    };
+    if (c->weights.scales) t.column_scales = c->weights.scales + column, t.row_scales = c->scales;
+    if (part == c->parts - 1) {
+      if (p->bias) t.bias = p->bias + column;
+      if (p->residual) t.residual = p->residual + column;
+      t.ldr = p->ldr;
+      t.relu = p->activation == MK_ACT_RELU;
+    }
+    if (wide_row) {
+      wide_row(&t);
+    } else {
+      mk_int step = mk_padded_depth(depth) / c->depths;
+      mk_run_tiles(c->tiles[columns > MK_PANEL], c->kernels->rows, step, p->m, &t, NULL, 0);
+    }
+  }
+  if (p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, p->m, columns, y, p->ldy);
 }
 
 static void mk_linear_task(void *context, mk_int task, int32_t worker) {
   const mk_linear_call *c = context;
+  (void)worker;
+  mk_int pairs = mk_ceil_div(c->p->n, 2 * MK_PANEL);
+  mk_int column = mk_part(pairs, c->column_parts, task) * 2 * MK_PANEL;
+  mk_int end = mk_min(mk_part(pairs, c->column_parts, task + 1) * 2 * MK_PANEL, c->p->n);
+  while (column < end) {
+    int32_t wide = c->p->m == 1 && end - column > (MK_ROW_PANELS - 1) * MK_PANEL;
+    mk_int columns = mk_min(end - column, (wide ? MK_ROW_PANELS : c->panels) * MK_PANEL);
+    mk_multiply_columns(c, column, columns, wide ? c->wide_row : NULL);
+    column += columns;
+  }
+}
+
+// Rounds the rows to integers, each with a scale of its own, and packs them in pairs.
+static void mk_pack_fine(mk_linear_call *c, float *out) {
   const mk_linear_args *p = c->p;
-  const mk_kernels *kernels = c->kernels;
-  const mk_linear_plan *plan = &c->plan;
-  mk_int row_part = task / plan->column_parts, column_part = task % plan->column_parts;
-  mk_int row0 = mk_part(p->m, plan->row_parts, row_part);
-  mk_int rows = mk_part(p->m, plan->row_parts, row_part + 1) - row0;
-  mk_int pairs = mk_ceil_div(p->n, 2 * MK_PANEL);
-  mk_int column0 = mk_part(pairs, plan->column_parts, column_part) * 2 * MK_PANEL;
-  mk_int column1 = mk_min(mk_part(pairs, plan->column_parts, column_part + 1) * 2 * MK_PANEL, p->n);
-
-  float *worker_scratch = c->scratch + worker * plan->worker_floats;
-  // What this worker packed last: tasks of the same rows follow each other.
-  mk_int tag;
-  memcpy(&tag, worker_scratch, sizeof tag);
-  float *packed_x = worker_scratch + MK_TAG_FLOATS;
-
-  mk_int blocks = mk_ceil_div(rows, MK_BLOCK_ROWS), all_chunks = mk_ceil_div(p->k, MK_CHUNK);
-  for (mk_int part = 0; part < plan->depth_parts; part++) {
-    mk_int depth0 = mk_part(all_chunks, plan->depth_parts, part) * MK_CHUNK;
-    mk_int depth = mk_min(mk_part(all_chunks, plan->depth_parts, part + 1) * MK_CHUNK, p->k) - depth0;
-    mk_int chunks = mk_ceil_div(depth, MK_CHUNK);
-    int32_t last = part == plan->depth_parts - 1;
-    const float *a = packed_x;
-    if (rows == 1 && c->x_factor == 1 && p->k % 2 == 0) {
-      a = p->x + row0 * p->ldx + depth0; // one row is already in this layout
-    } else if (tag != row_part * plan->depth_parts + part) {
-      mk_pack_rows(rows, depth, p->x + row0 * p->ldx + depth0, p->ldx, c->x_factor, packed_x);
-      tag = row_part * plan->depth_parts + part;
-    }
-    for (mk_int column = column0; column < column1;) {
-      int32_t wide = rows == 1 && column1 - column > 3 * MK_PANEL;
-      mk_int columns = mk_min(column1 - column, wide ? 4 * MK_PANEL : c->panels * MK_PANEL);
-      int32_t panels = columns > MK_PANEL ? 2 : 1;
-      const char *panel = c->weights.panels + column / MK_PANEL * c->weights.panel_bytes;
-      for (mk_int b = 0; b < blocks; b++) {
-        mk_int first = mk_part(rows, blocks, b), height = mk_part(rows, blocks, b + 1) - first;
-        float *y = p->y + (row0 + first) * p->ldy + column;
-        mk_tile t = {
-          .a = a + first * chunks * MK_CHUNK,
-          .chunk_stride = height * MK_CHUNK,
-          // Only products of float32 have several depth parts.
-          .b = (const float *)(const void *)(panel + depth0 * MK_ROW_BYTES),
-          .b_stride = MK_PANEL,
-          .b_panel = c->weights.panel_bytes / (mk_int)sizeof(float),
-          .k = depth,
-          .c = y,
-          .ldc = p->ldy,
-          .c_panel = MK_PANEL,
-          .columns = columns,
-          .accumulate = p->add_to_y || part > 0,
-        };
-        if (c->weights.scales) t.column_scales = c->weights.scales + column;
-        if (last) {
-          if (p->bias) t.bias = p->bias + column;
-          if (p->residual) t.residual = p->residual + (row0 + first) * p->ldr + column;
-          t.ldr = p->ldr;
-          t.relu = p->activation == MK_ACT_RELU;
+  int32_t levels = (int32_t)mk_int8_levels(p->k);
+  mk_int blocks = mk_ceil_div(p->m, c->kernels->rows);
+  float inverses[MK_NARROW_ROWS];
+  for (mk_int r = 0; r < p->m; r++) {
+    float low, high;
+    c->kernels->extremes(p->k, p->x + r * p->ldx, &low, &high);
+    low = low < 0 ? low : low == low ? 0 : low;
+    high = high > 0 ? high : high == high ? 0 : high;
+    float scale = (-low > high ? -low : high) / (float)levels;
+    // Where an element is not finite, the row is not a number; where there is nothing to tell apart, it is zero.
+    c->scales[r] = !(low - low == 0 && high - high == 0) ? __builtin_nanf("") : scale < MK_LEAST_SCALE ? 0 : scale;
+    inverses[r] = c->scales[r] >= MK_LEAST_SCALE ? 1 / scale : 0;
+  }
+  for (mk_int part = 0; part < c->parts; part++) {
+    mk_int depth0 = mk_depth_before(c, part), depth = mk_depth_before(c, part + 1) - depth0;
+    mk_int units = mk_padded_depth(depth) / 2;
+    for (mk_int b = 0; b < blocks; b++) {
+      mk_int first = mk_part(p->m, blocks, b), height = mk_part(p->m, blocks, b + 1) - first;
+      float *block = out + depth0 / 2 * p->m + first * units;
+      for (mk_int unit = 0; unit < units; unit += MK_MAX_DEPTH) {
+        mk_int count = mk_min(units - unit, MK_MAX_DEPTH);
+        float rows[MK_BLOCK_ROWS * MK_MAX_DEPTH];
+        for (mk_int r = 0; r < height; r++) {
+          const float *x = p->x + (first + r) * p->ldx + depth0 + 2 * unit;
+          c->kernels->pack_fine_row(
+            mk_min(2 * count, depth - 2 * unit), x, inverses[first + r], levels, rows + r * MK_MAX_DEPTH);
         }
-        if (blocks > 1) {
-          const char *next = panel + panels * c->weights.panel_bytes + depth0 * MK_ROW_BYTES;
-          mk_prefetch_part(next, c->weights_end, depth * panels, blocks, b);
-        }
-        if (wide) {
-          c->wide_row(&t);
-        } else {
-          mk_run_tile_list(c->tiles[panels - 1], kernels->rows, MK_CHUNK, height, &t);
-        }
-        if (last && p->activation > MK_ACT_RELU) kernels->activate(p->activation, height, columns, y, p->ldy);
+        mk_interleave(height, count, rows, MK_MAX_DEPTH, block + unit * height);
       }
-      column += columns;
     }
   }
-  memcpy(worker_scratch, &tag, sizeof tag);
+}
+
+static void mk_linear_rows(mk_pool *pool, mk_weights type, const mk_linear_args *args, float *scratch) {
+  const mk_kernels *kernels = mk_current_kernels();
+  mk_linear_call call = {
+    .p = args,
+    .kernels = kernels,
+    .tiles = {kernels->tiles[MK_PACKED][0], kernels->tiles[MK_PACKED][1]},
+    .wide_row = kernels->wide_row,
+    .panels = kernels->panels,
+    .weights = mk_packed_view(type, args->k, args->n, args->packed),
+    .x = scratch,
+    .parts = 1,
+    .depths = 1,
+    .column_parts = 1,
+  };
+  if (type == MK_WEIGHTS_BF16) {
+    call.panels = 1, call.tiles[0] = kernels->narrow_bf16, call.wide_row = kernels->narrow_row_bf16;
+  } else if (type == MK_WEIGHTS_INT8) {
+    call.panels = 1, call.tiles[0] = kernels->narrow_int8, call.wide_row = kernels->narrow_row_int8;
+    call.parts = mk_max(mk_ceil_div(args->k, MK_FINE_DEPTH), 1), call.depths = 2;
+  }
+  if (type == MK_WEIGHTS_INT8) {
+    mk_pack_fine(&call, scratch);
+  } else if (args->m == 1 && args->k % 2 == 0) {
+    call.x = args->x; // a single row is already in this layout
+  } else {
+    mk_pack_left(kernels->rows, args->m, args->k, mk_padded_depth(args->k), args->x, args->ldx, 1, scratch);
+  }
+  // A few tasks for each thread, so that a slow one does not hold up the others.
+  mk_int threads = mk_pool_threads(pool);
+  if (threads > 1) call.column_parts = mk_max(mk_min(threads * 3, mk_ceil_div(args->n, 2 * MK_PANEL)), 1);
+  mk_int work = args->m * args->k * args->n;
+  mk_parallel(mk_pool_for(pool, work, MK_PARALLEL_PRODUCTS), call.column_parts, mk_linear_task, &call);
 }
 
 void mk_linear(
@@ -187,34 +166,9 @@ void mk_linear(
   int32_t add_to_y = residual == y;
   const mk_linear_args args = {
     m, k, n, x, ldx, packed, bias, activation, add_to_y ? NULL : residual, ldr, y, ldy, add_to_y};
-  if (type != MK_WEIGHTS_F32 && m > MK_NARROW_ROWS) {
+  if (m > MK_NARROW_ROWS) {
     mk_linear_blocks(pool, type, &args, scratch);
-    return;
+  } else {
+    mk_linear_rows(pool, type, &args, scratch);
   }
-  const mk_kernels *kernels = mk_current_kernels();
-  mk_linear_call call = {
-    .p = &args,
-    .kernels = kernels,
-    .plan = mk_plan_linear(pool, m, k, n, kernels->depth),
-    .tiles = {kernels->tiles[MK_PACKED][0], kernels->tiles[MK_PACKED][1]},
-    .wide_row = kernels->wide_row,
-    .panels = kernels->panels,
-    .weights = mk_packed_view(type, k, n, packed),
-    .weights_end = (const char *)packed + mk_linear_packed_bytes(type, k, n),
-    .x_factor = 1,
-    .scratch = scratch,
-  };
-  if (type != MK_WEIGHTS_F32) {
-    int32_t int8 = type == MK_WEIGHTS_INT8;
-    call.panels = 1;
-    call.tiles[0] = !int8 ? kernels->narrow_bf16 : m == 1 ? &kernels->narrow_single_int8 : kernels->narrow_int8;
-    call.wide_row = int8 ? kernels->narrow_row_int8 : kernels->narrow_row_bf16;
-    if (int8) call.x_factor = 0x1p-24f;
-  }
-  const mk_int nothing = -1;
-  for (int32_t i = 0; i < mk_pool_threads(pool); i++) {
-    memcpy(call.scratch + i * call.plan.worker_floats, &nothing, sizeof nothing);
-  }
-  mk_int tasks = call.plan.row_parts * call.plan.column_parts;
-  mk_parallel(mk_pool_for(pool, m * k * n, MK_PARALLEL_PRODUCTS), tasks, mk_linear_task, &call);
 }

@@ -1,53 +1,58 @@
-// Products of many rows with weights in a narrow format. Both operands are read as units of 4 bytes: one depth of
-// float32, two of bf16 or int16, four of 8 bits, whichever the instruction set multiplies best; the register tiles and
-// the blocking are the same for all of them.
+// Products of many rows. Both operands are read as units of 4 bytes: one depth of float32, two of bf16 or int16, four of 8
+// bits, whichever the instruction set multiplies best for a format of the weights; the register tiles and the blocking are
+// the same for all of them.
 //
-// x is packed once for a group of rows at full depth, [depth part][block of rows][unit / 16][rows][16]. Depth parts are
-// outermost, so that the part of x in use stays in the second cache. A panel that the tiles cannot read as it is gets
-// widened into scratch, a depth part at a time. Integer sums of one depth part wait for the next in scratch too, which is
-// why integer products walk over the columns in groups.
+// A slab of rows is packed by all threads, [depth part][group of rows][block of rows][unit][height], and then multiplied:
+// a task is a group of rows, whose part stays in the second cache, times a few panels, each of whose parts stays in the
+// first. A panel that the tiles cannot read as it is gets widened into scratch. Integer sums of one depth part wait for the
+// next in scratch too.
 #include "linear.h"
 
 enum {
-  MK_GROUP_ROWS = 192,       // rows of x that are packed together,
-  MK_GROUP_BYTES = 3 << 20,  // fewer when they would be more than this
-  MK_GROUP_COLUMNS = 128,    // columns whose integer sums are kept
-  MK_TILE_PANELS_MOST = 2,
+  MK_SLAB_ROWS = 576,
+  MK_SLAB_BYTES = 8 << 20, // of a packed slab, in which there are fewer rows when they are longer
+  MK_GROUP_ROWS = 192,
+  MK_GROUP_PAIRS = 3,  // pairs of panels of one task
+  MK_GROUP_SHARES = 4, // tasks that pack a group
 };
 
-// How a product is cut into tasks, and where things are in the scratch of a worker; for the same sizes and pool the same
-// on every instruction set.
+// How a product is cut into tasks, and where things are in scratch; for the same sizes and pool the same on every
+// instruction set.
 typedef struct {
-  mk_int row_parts, column_parts;
-  mk_int rows;                           // of the largest group
-  mk_int widened, partials, scales, x;   // offsets in bytes
-  mk_int worker_bytes;
+  mk_int slabs, column_parts;
+  mk_int rows, group_rows;                 // of the largest slab and group
+  mk_int zeros, x, workers;                // offsets in bytes; scales come first
+  mk_int partials, worker_bytes;           // of a worker: widened panels come first
 } mk_blocks_plan;
+
+static mk_int mk_group_count(mk_int rows) { return mk_max(mk_ceil_div(rows, MK_GROUP_ROWS), 1); }
 
 static mk_blocks_plan mk_plan_blocks(const mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n) {
   int32_t quantised = type == MK_WEIGHTS_INT8 && k <= MK_QUANTISED_DEPTH;
   // Units of one row in the widest form that any instruction set gives them.
-  mk_int units = quantised ? 2 * mk_ceil_div(k, 4) : k;
-  mk_int row_bytes = mk_round_up(units, MK_CHUNK) * (mk_int)sizeof(float);
-  mk_int rows = mk_max(mk_min(MK_GROUP_ROWS, MK_GROUP_BYTES / mk_max(row_bytes, 1)), MK_BLOCK_ROWS);
-  mk_blocks_plan plan = {.row_parts = mk_max(mk_ceil_div(m, rows), 1), .column_parts = 1};
-  mk_int threads = mk_pool_threads(pool);
-  if (threads > 1) {
-    // A few tasks for each thread, so that a slow one does not hold up the others.
-    plan.column_parts = mk_max(mk_min(mk_ceil_div(threads * 3, plan.row_parts), mk_ceil_div(n, 2 * MK_PANEL)), 1);
+  mk_int line = 64, row_bytes = (quantised ? 2 * mk_ceil_div(k, 4) : mk_round_up(k, 2)) * 4;
+  mk_int most = mk_max(mk_min(MK_SLAB_ROWS, MK_SLAB_BYTES / mk_max(row_bytes, 1)), MK_BLOCK_ROWS);
+  mk_blocks_plan plan = {.slabs = mk_max(mk_ceil_div(m, most), 1)};
+  plan.rows = mk_ceil_div(m, plan.slabs);
+  mk_int groups = mk_group_count(plan.rows), pairs = mk_max(mk_ceil_div(n, 2 * MK_PANEL), 1);
+  plan.group_rows = mk_ceil_div(plan.rows, groups);
+  // A few tasks for each thread, so that a slow one does not hold up the others.
+  mk_int wanted = mk_ceil_div(mk_pool_threads(pool) * 4, groups);
+  plan.column_parts = mk_max(mk_ceil_div(pairs, MK_GROUP_PAIRS), mk_min(wanted, pairs));
+  plan.zeros = quantised ? mk_round_up(plan.rows * 4, line) : 0;
+  plan.x = 2 * plan.zeros;
+  plan.workers = mk_round_up(plan.x + plan.rows * row_bytes, line);
+  if (type != MK_WEIGHTS_F32) {
+    plan.partials = 2 * MK_MAX_DEPTH * MK_ROW_BYTES;
+    mk_int columns = MK_GROUP_PAIRS * 2 * MK_PANEL;
+    plan.worker_bytes = plan.partials + (quantised ? plan.group_rows * columns * (mk_int)sizeof(int32_t) : 0);
   }
-  plan.rows = mk_ceil_div(m, plan.row_parts);
-  mk_int line = 64;
-  plan.widened = line; // behind the tag
-  plan.partials = plan.widened + MK_TILE_PANELS_MOST * MK_MAX_DEPTH * MK_PANEL * (mk_int)sizeof(float);
-  plan.scales = plan.partials + (quantised ? plan.rows * MK_GROUP_COLUMNS * (mk_int)sizeof(int32_t) : 0);
-  plan.x = plan.scales + (quantised ? mk_round_up(plan.rows * 8, line) : 0);
-  plan.worker_bytes = plan.x + plan.rows * row_bytes;
   return plan;
 }
 
 size_t mk_blocks_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n) {
-  return (size_t)mk_plan_blocks(pool, type, m, k, n).worker_bytes * (size_t)mk_pool_threads(pool) + 64;
+  mk_blocks_plan plan = mk_plan_blocks(pool, type, m, k, n);
+  return (size_t)plan.workers + (size_t)plan.worker_bytes * (size_t)mk_pool_threads(pool) + 64;
 }
 
 typedef struct {
@@ -58,109 +63,124 @@ typedef struct {
   mk_packed weights;
   mk_int units, chunks, depth_parts;
   mk_int row_units; // units of one row of a packed panel: one depth, pair or quad
+  mk_int row0, rows, groups; // of this slab
   char *scratch;
 } mk_blocks_call;
 
-static mk_int mk_first_chunk(const mk_blocks_call *c, mk_int part) { return mk_part(c->chunks, c->depth_parts, part); }
+// Part `part` of the depth, in units.
+static mk_int mk_first_unit(const mk_blocks_call *c, mk_int part) {
+  return mk_min(mk_part(c->chunks, c->depth_parts, part) * MK_CHUNK, c->units);
+}
 
-// Packs a group of rows, and finds the scales of each where they are quantised.
-static void mk_pack_group(const mk_blocks_call *c, mk_int row0, mk_int rows, float *scales, int32_t *zeros, char *out) {
+// Finds the scales of some rows of this slab.
+static void mk_quantise_rows(const mk_blocks_call *c, mk_int first, mk_int last, float *inverses) {
+  float *scales = (float *)(void *)c->scratch;
+  int32_t *zeros = (int32_t *)(void *)(c->scratch + c->plan.zeros);
+  for (mk_int r = first; r < last; r++) {
+    const float *row = c->p->x + (c->row0 + r) * c->p->ldx;
+    scales[r] = mk_quantise_row(c->kernels, c->p->k, row, &inverses[r - first], &zeros[r]);
+  }
+}
+
+// Packs a share of the blocks of a group.
+static void mk_pack_task(void *context, mk_int task, int32_t worker) {
+  const mk_blocks_call *c = context;
   const mk_linear_args *p = c->p;
-  mk_int blocks = mk_ceil_div(rows, MK_BLOCK_ROWS), chunk_bytes = MK_CHUNK * (mk_int)sizeof(float);
-  for (mk_int b = 0; b < blocks; b++) {
-    mk_int first = mk_part(rows, blocks, b), height = mk_part(rows, blocks, b + 1) - first;
-    for (mk_int r = 0; r < height; r++) {
-      const float *row = p->x + (row0 + first + r) * p->ldx;
-      float inverse = 1;
-      int32_t zero = 0;
-      if (c->form->integer) {
-        scales[first + r] = mk_quantise_row(c->kernels, p->k, row, &inverse, &zero);
-        zeros[first + r] = zero;
+  const mk_blocks *form = c->form;
+  mk_int group = task / MK_GROUP_SHARES, share = task % MK_GROUP_SHARES;
+  mk_int group0 = mk_part(c->rows, c->groups, group), rows = mk_part(c->rows, c->groups, group + 1) - group0;
+  mk_int blocks = mk_ceil_div(rows, c->kernels->rows);
+  mk_int block1 = mk_part(blocks, MK_GROUP_SHARES, share + 1);
+  (void)worker;
+  for (mk_int b = mk_part(blocks, MK_GROUP_SHARES, share); b < block1; b++) {
+    mk_int first = group0 + mk_part(rows, blocks, b), height = group0 + mk_part(rows, blocks, b + 1) - first;
+    const int32_t *zeros = (const int32_t *)(void *)(c->scratch + c->plan.zeros) + first;
+    float inverses[MK_BLOCK_ROWS] = {0};
+    if (form->integer) mk_quantise_rows(c, first, first + height, inverses);
+    for (mk_int part = 0; part < c->depth_parts; part++) {
+      mk_int unit0 = mk_first_unit(c, part), units = mk_first_unit(c, part + 1) - unit0;
+      float *to = (float *)(void *)(c->scratch + c->plan.x) + unit0 * c->rows + first * units;
+      const float *x = p->x + (c->row0 + first) * p->ldx + unit0 * form->depths;
+      // What fills up the last unit of weights is multiplied with zeros.
+      mk_int depth = mk_min(units * form->depths, p->k - unit0 * form->depths);
+      if (!form->pack_row) {
+        mk_pack_left(height, height, depth, units, x, p->ldx, 1, to);
+        continue;
       }
-      for (mk_int part = 0; part < c->depth_parts; part++) {
-        mk_int chunk0 = mk_first_chunk(c, part), chunks = mk_first_chunk(c, part + 1) - chunk0;
-        mk_int depth0 = chunk0 * MK_CHUNK * c->form->depths;
-        mk_int depth = mk_min(chunks * MK_CHUNK * c->form->depths, p->k - depth0);
-        char *to = out + ((chunk0 * rows + first * chunks) + r) * chunk_bytes;
-        c->form->pack_row(depth, row + depth0, inverse, zero, height * chunk_bytes, to);
+      float rowwise[MK_BLOCK_ROWS * MK_MAX_DEPTH];
+      for (mk_int r = 0; r < height; r++) {
+        int32_t zero = form->integer ? zeros[r] : 0;
+        form->pack_row(depth, x + r * p->ldx, inverses[r], zero, rowwise + r * MK_MAX_DEPTH);
       }
+      mk_interleave(height, units, rowwise, MK_MAX_DEPTH, to);
     }
   }
 }
 
 typedef struct {
-  mk_int row0, rows, part;
-  const char *x; // the depth part of the packed rows
-  const float *scales;
-  const int32_t *zeros;
+  mk_int row0, rows; // in this slab
+  mk_int part, unit0, units;
 } mk_group;
 
-// All rows of a group times one or two panels over one depth part. Meanwhile the `bytes` at `next`, which come after it,
-// are on their way to the second cache.
+// All rows of a group times one or two panels over one depth part. Meanwhile the `lines` lines at `next`, which come after
+// it, are on their way to the second cache.
 static void mk_multiply_panels(
   const mk_blocks_call *c, const mk_group *g, mk_int column, mk_int columns, const float *b, mk_int b_panel,
-  const char *next, mk_int bytes, int32_t *partials) {
+  const char *next, mk_int lines, int32_t *partials) {
   const mk_linear_args *p = c->p;
-  mk_int chunk0 = mk_first_chunk(c, g->part), chunks = mk_first_chunk(c, g->part + 1) - chunk0;
-  mk_int units = mk_min(chunks * MK_CHUNK, c->units - chunk0 * MK_CHUNK);
   int32_t last = g->part == c->depth_parts - 1, integer = c->form->integer;
-  mk_int blocks = mk_ceil_div(g->rows, MK_BLOCK_ROWS);
-  for (mk_int i = 0; i < blocks; i++) {
-    mk_int first = mk_part(g->rows, blocks, i), height = mk_part(g->rows, blocks, i + 1) - first;
-    mk_int row = g->row0 + first;
-    float *y = p->y + row * p->ldy + column;
-    mk_tile t = {
-      .a = (const float *)(const void *)g->x + first * chunks * MK_CHUNK,
-      .chunk_stride = height * MK_CHUNK,
-      .b = b,
-      .b_stride = MK_PANEL,
-      .b_panel = b_panel,
-      .k = units,
-      .c = y,
-      .ldc = p->ldy,
-      .c_panel = MK_PANEL,
-      .columns = columns,
-      .accumulate = p->add_to_y || (g->part > 0 && !integer),
-      .last = last,
-    };
-    if (integer) {
-      t.partials = partials + first * MK_PANEL;
-      t.partials_panel = g->rows * MK_PANEL;
-      t.add_partials = g->part > 0;
-      t.row_scales = g->scales + first;
-      t.row_zeros = g->zeros + first;
-      t.column_scales = c->weights.scales + column;
-      t.column_sums = c->weights.sums + column;
-    }
-    if (last) {
-      if (p->bias) t.bias = p->bias + column;
-      if (p->residual) t.residual = p->residual + row * p->ldr + column;
-      t.ldr = p->ldr;
-      t.relu = p->activation == MK_ACT_RELU;
-    }
-    for (mk_int line = mk_part(bytes / 64, blocks, i); line < mk_part(bytes / 64, blocks, i + 1); line++) {
-      __builtin_prefetch(next + line * 64, 0, 2);
-    }
-    mk_run_tile_list(c->form->tiles[columns > MK_PANEL], c->kernels->rows, MK_CHUNK, height, &t);
-    if (last && p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, height, columns, y, p->ldy);
+  float *y = p->y + (c->row0 + g->row0) * p->ldy + column;
+  mk_tile t = {
+    .a = (const float *)(void *)(c->scratch + c->plan.x) + g->unit0 * c->rows + g->row0 * g->units,
+    .b = b,
+    .b_panel = b_panel,
+    .k = g->units,
+    .c = y,
+    .ldc = p->ldy,
+    .c_panel = MK_PANEL,
+    .columns = columns,
+    .accumulate = p->add_to_y || (g->part > 0 && !integer),
+    .last = last,
+  };
+  if (integer) {
+    t.partials = partials;
+    t.partials_panel = g->rows * MK_PANEL;
+    t.add_partials = g->part > 0;
+    t.row_scales = (const float *)(void *)c->scratch + g->row0;
+    t.row_zeros = (const int32_t *)(void *)(c->scratch + c->plan.zeros) + g->row0;
+    t.column_scales = c->weights.scales + column;
+    t.column_sums = c->weights.sums + column;
   }
+  if (last) {
+    if (p->bias) t.bias = p->bias + column;
+    if (p->residual) t.residual = p->residual + (c->row0 + g->row0) * p->ldr + column;
+    t.ldr = p->ldr;
+    t.relu = p->activation == MK_ACT_RELU;
+  }
+  mk_run_tiles(c->form->tiles[columns > MK_PANEL], c->kernels->rows, g->units, g->rows, &t, next, lines);
+  if (last && p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, g->rows, columns, y, p->ldy);
 }
 
-// One group of rows times the columns column0..<column1.
-static void mk_multiply_group(
-  const mk_blocks_call *c, mk_group *g, mk_int column0, mk_int column1, char *widened, int32_t *partials) {
+static void mk_blocks_task(void *context, mk_int task, int32_t worker) {
+  const mk_blocks_call *c = context;
+  // Tasks that follow each other share columns: the weights that one thread fetches are near for the next.
+  mk_int group = task % c->groups, column_part = task / c->groups;
+  mk_group g = {.row0 = mk_part(c->rows, c->groups, group)};
+  g.rows = mk_part(c->rows, c->groups, group + 1) - g.row0;
+  mk_int pairs = mk_ceil_div(c->p->n, 2 * MK_PANEL);
+  mk_int column0 = mk_part(pairs, c->plan.column_parts, column_part) * 2 * MK_PANEL;
+  mk_int column1 = mk_min(mk_part(pairs, c->plan.column_parts, column_part + 1) * 2 * MK_PANEL, c->p->n);
+  char *widened = c->scratch + c->plan.workers + worker * c->plan.worker_bytes;
+  int32_t *partials = (int32_t *)(void *)(widened + c->plan.partials);
   mk_int wide = c->kernels->panels * MK_PANEL;
-  for (g->part = 0; g->part < c->depth_parts; g->part++) {
-    mk_int chunk0 = mk_first_chunk(c, g->part), chunks = mk_first_chunk(c, g->part + 1) - chunk0;
-    const char *x = g->x;
-    g->x += chunk0 * g->rows * MK_CHUNK * (mk_int)sizeof(float);
+  for (g.part = 0; g.part < c->depth_parts; g.part++) {
+    g.unit0 = mk_first_unit(c, g.part);
+    g.units = mk_first_unit(c, g.part + 1) - g.unit0;
+    mk_int count = mk_ceil_div(g.units, c->row_units); // rows of the packed panel
     for (mk_int column = column0; column < column1; column += wide) {
       mk_int columns = mk_min(column1 - column, wide);
-      // In rows of the packed panel.
-      mk_int row = chunk0 * MK_CHUNK / c->row_units;
-      mk_int depth = mk_min(chunks * MK_CHUNK, c->units - chunk0 * MK_CHUNK);
-      mk_int count = mk_ceil_div(depth, c->row_units);
-      const char *panel = c->weights.panels + column / MK_PANEL * c->weights.panel_bytes + row * MK_ROW_BYTES;
+      const char *panel =
+        c->weights.panels + column / MK_PANEL * c->weights.panel_bytes + g.unit0 / c->row_units * MK_ROW_BYTES;
       const char *b = panel;
       mk_int b_bytes = c->weights.panel_bytes;
       if (c->form->widen) {
@@ -171,39 +191,11 @@ static void mk_multiply_group(
           c->form->widen(count, panel + i * c->weights.panel_bytes, scales, widened + i * b_bytes);
         }
       }
-      const char *next = panel + (column + wide < column1 ? wide / MK_PANEL * c->weights.panel_bytes : 0);
+      mk_int more = column + wide < column1;
       mk_multiply_panels(
-        c, g, column, columns, (const float *)(const void *)b, b_bytes / (mk_int)sizeof(float), next,
-        count * MK_ROW_BYTES, partials + (column - column0) * g->rows);
+        c, &g, column, columns, (const float *)(const void *)b, b_bytes / (mk_int)sizeof(float),
+        panel + wide / MK_PANEL * c->weights.panel_bytes, more ? count : 0, partials + (column - column0) * g.rows);
     }
-    g->x = x;
-  }
-}
-
-static void mk_blocks_task(void *context, mk_int task, int32_t worker) {
-  const mk_blocks_call *c = context;
-  const mk_blocks_plan *plan = &c->plan;
-  mk_int row_part = task / plan->column_parts, column_part = task % plan->column_parts;
-  mk_int pairs = mk_ceil_div(c->p->n, 2 * MK_PANEL);
-  mk_int column0 = mk_part(pairs, plan->column_parts, column_part) * 2 * MK_PANEL;
-  mk_int column1 = mk_min(mk_part(pairs, plan->column_parts, column_part + 1) * 2 * MK_PANEL, c->p->n);
-
-  char *scratch = c->scratch + worker * plan->worker_bytes;
-  float *scales = (float *)(void *)(scratch + plan->scales);
-  int32_t *zeros = (int32_t *)(void *)(scales + plan->rows);
-  mk_group g = {.row0 = mk_part(c->p->m, plan->row_parts, row_part), .x = scratch + plan->x, scales, zeros};
-  g.rows = mk_part(c->p->m, plan->row_parts, row_part + 1) - g.row0;
-  // What this worker packed last: tasks of the same rows follow each other.
-  mk_int tag;
-  memcpy(&tag, scratch, sizeof tag);
-  if (tag != row_part) mk_pack_group(c, g.row0, g.rows, scales, zeros, scratch + plan->x);
-  memcpy(scratch, &row_part, sizeof row_part);
-
-  mk_int step = c->form->integer ? MK_GROUP_COLUMNS : column1 - column0;
-  for (mk_int column = column0; column < column1; column += step) {
-    mk_multiply_group(
-      c, &g, column, mk_min(column + step, column1), scratch + plan->widened,
-      (int32_t *)(void *)(scratch + plan->partials));
   }
 }
 
@@ -217,17 +209,21 @@ void mk_linear_blocks(mk_pool *pool, mk_weights type, const mk_linear_args *args
     .scratch = scratch,
   };
   int32_t quantised = type == MK_WEIGHTS_INT8 && args->k <= MK_QUANTISED_DEPTH;
-  call.form = type == MK_WEIGHTS_BF16 ? &kernels->bf16 : quantised ? &kernels->int8 : &kernels->wide_int8;
-  mk_int stored = type == MK_WEIGHTS_BF16 ? 2 : 4;
+  mk_int stored = type == MK_WEIGHTS_F32 ? 1 : type == MK_WEIGHTS_BF16 ? 2 : 4; // depths in a unit of packed weights
+  call.form = type == MK_WEIGHTS_F32 ? &kernels->f32
+    : type == MK_WEIGHTS_BF16        ? &kernels->bf16
+    : quantised                      ? &kernels->int8
+                                     : &kernels->wide_int8;
   call.row_units = stored / call.form->depths;
   call.units = call.form->depths == 1 ? args->k : mk_ceil_div(args->k, stored) * call.row_units;
   call.chunks = mk_ceil_div(call.units, MK_CHUNK);
   call.depth_parts = mk_max(mk_ceil_div(call.units, kernels->depth), 1);
-  const mk_int nothing = -1;
-  for (int32_t i = 0; i < mk_pool_threads(pool); i++) {
-    memcpy(call.scratch + i * call.plan.worker_bytes, &nothing, sizeof nothing);
+  pool = mk_pool_for(pool, args->m * args->k * args->n, MK_PARALLEL_PRODUCTS);
+  for (mk_int slab = 0; slab < call.plan.slabs; slab++) {
+    call.row0 = mk_part(args->m, call.plan.slabs, slab);
+    call.rows = mk_part(args->m, call.plan.slabs, slab + 1) - call.row0;
+    call.groups = mk_group_count(call.rows);
+    mk_parallel(pool, call.groups * MK_GROUP_SHARES, mk_pack_task, &call);
+    mk_parallel(pool, call.groups * call.plan.column_parts, mk_blocks_task, &call);
   }
-  mk_parallel(
-    mk_pool_for(pool, args->m * args->k * args->n, MK_PARALLEL_PRODUCTS), call.plan.row_parts * call.plan.column_parts,
-    mk_blocks_task, &call);
 }

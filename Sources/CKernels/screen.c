@@ -78,8 +78,10 @@ static void mk_bounds_task(void *context, mk_int task, int32_t worker) {
   }
   for (mk_int j = 0; j < count; j++) {
     double error = c->bounds[first + j], norm = sqrt(squares[j]) * (1 + 1e-6);
-    // Any order of the products' k additions, the scale and the bias; a rounding of this very number.
-    double bound = (error + (double)(c->k + 8) * 0x1p-24 * (norm + error)) * (1 + 4e-6);
+    // x in steps of its largest magnitude / levels, so half a step in each of k directions; any order of the products' k
+    // additions, the scale and the bias; a rounding of this very number.
+    double steps = 0.51 * sqrt((double)c->k) / (double)mk_int8_levels(c->k);
+    double bound = (error + (steps + (double)(c->k + 8) * 0x1p-24) * (norm + error)) * (1 + 4e-6);
     c->bounds[first + j] = bound == bound ? (float)bound : INFINITY;
   }
 }

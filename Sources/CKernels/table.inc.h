@@ -59,7 +59,7 @@ static void mk_f32_to_f16_rows(const float *x, mk_int n, uint16_t *y) {
 static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACKED);
 
 // Forms of products of many rows; x in the units that come first.
-#define MK_FORM_BF16_WIDENED {1, 0, mk_copy_row, mk_widen_bf16, mk_float_tiles}
+#define MK_FORM_BF16_WIDENED {1, 0, NULL, mk_widen_bf16, mk_float_tiles}
 #define MK_FORM_BF16_PAIRS {2, 0, mk_pack_bf16_row, NULL, mk_bf16_tiles}
 #define MK_FORM_INT16 {2, 1, mk_pack_int16_row, mk_widen_int16, mk_int16_tiles}
 #define MK_FORM_UINT8 {4, 1, mk_pack_uint8_row, NULL, mk_uint8_tiles}
@@ -72,14 +72,15 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
     .depth = MK_DEPTH, \
     .tiles = {MK_TILE_TABLE(MK_PACKED), MK_TILE_TABLE(MK_STRIDED), MK_TILE_TABLE(MK_COLUMN)}, \
     .wide_row = mk_tile_1_4_MK_PACKED, \
+    .f32 = {1, 0, NULL, NULL, mk_float_tiles}, \
     .bf16 = bf16_form, \
     .int8 = int8_form, \
-    .wide_int8 = {1, 0, mk_copy_row, mk_widen_int8, mk_float_tiles}, \
-    .narrow_bf16 = {MK_HEIGHTS(MK_NARROW_NAME, 1, 2)}, \
-    .narrow_int8 = {MK_HEIGHTS(MK_NARROW_NAME, 1, 4)}, \
-    .narrow_row_bf16 = mk_narrow_1_4_2, \
-    .narrow_single_int8 = MK_NARROW_INT8_ROW_1, \
-    .narrow_row_int8 = MK_NARROW_INT8_ROW_4, \
+    .wide_int8 = {1, 0, NULL, mk_widen_int8, mk_float_tiles}, \
+    .narrow_bf16 = {MK_HEIGHTS(MK_NARROW_BF16_NAME, 1, 0)}, \
+    .narrow_int8 = {MK_HEIGHTS(MK_NARROW_INT8_NAME, 1, 0)}, \
+    .narrow_row_bf16 = mk_narrow_bf16_1_4, \
+    .narrow_row_int8 = mk_narrow_int8_1_4, \
+    .pack_fine_row = mk_pack_fine_row, \
     .pack_bf16 = mk_pack_bf16_panel, \
     .panel_maxima = mk_panel_maxima, \
     .pack_int8 = mk_pack_int8_panel, \

@@ -1,9 +1,9 @@
 // Register tiles of a matrix product: MK_TILE_ROWS rows by MK_TILE_PANELS panels of 16 columns, all heights from 1.
 
-// Lines of a packed panel that are fetched ahead: what the processor's own prefetchers cannot do while additions fill
-// its window. A single row of float32 leaves them room, and is slower with more requests.
+// Lines of a packed panel that are fetched ahead, and elements of a packed left operand.
 #ifndef MK_AHEAD
 #define MK_AHEAD 32
+#define MK_AHEAD_LEFT 512
 #endif
 // The value is computed here, and nothing behind is loaded before: left to itself the compiler hoists loads of the next
 // step and has to push accumulators out of the registers for them.

@@ -31,9 +31,8 @@ MK_INLINE void MK_MULTIPLY(
 #pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
 
-  const mk_int row_stride = layout == MK_STRIDED ? t->row_stride : layout == MK_PACKED ? MK_CHUNK : 1;
-  const mk_int depth_stride = layout == MK_COLUMN ? MK_PANEL : 1;
-  const mk_int chunk_stride = layout == MK_PACKED ? t->chunk_stride : layout == MK_STRIDED ? MK_CHUNK : MK_PANEL * MK_CHUNK;
+  const mk_int row_stride = layout == MK_STRIDED ? t->row_stride : 1;
+  const mk_int depth_stride = layout == MK_PACKED ? rows : layout == MK_COLUMN ? MK_PANEL : 1;
   const mk_int b_stride = layout == MK_COLUMN ? t->b_stride : MK_PANEL;
   const mk_int b_panel = t->b_panel;
   const float *a = t->a, *b = t->b;
@@ -41,11 +40,6 @@ MK_INLINE void MK_MULTIPLY(
 #define MK_STEP(p, set)                                                                     \
   {                                                                                         \
     vf bv[MK_TILE_VECTORS];                                                                  \
-    if (layout == MK_PACKED && rows > 1) {                                                  \
-      _Pragma("clang loop unroll(full)") for (int v = 0; v < panels; v++) {                 \
-        __builtin_prefetch(b + ((p) + MK_AHEAD) * MK_PANEL + v * b_panel, 0, 3);            \
-      }                                                                                     \
-    }                                                                                       \
     _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                  \
       bv[v] = vf_load(b + (p) * b_stride + (v / MK_VECTORS) * b_panel + v % MK_VECTORS * MK_WIDTH); \
     }                                                                                       \
@@ -58,18 +52,32 @@ MK_INLINE void MK_MULTIPLY(
     }                                                                                       \
   }
 
-  for (mk_int chunk = t->k / MK_CHUNK; chunk > 0; chunk--) {
-#pragma clang loop unroll_count(2)
-    for (int p = 0; p < MK_CHUNK; p += 4) {
+  enum { MK_STEPS = 8 };
+  for (mk_int i = t->k / MK_STEPS; i > 0; i--) {
+    // What the processor's own prefetchers cannot do while additions fill its window. A single row of float32 leaves them
+    // room, and is slower with more requests.
+    if (layout == MK_PACKED && rows > 1) {
+      if (t->streams_b) {
+#pragma clang loop unroll(full)
+        for (int p = 0; p < MK_STEPS; p++)
+#pragma clang loop unroll(full)
+          for (int v = 0; v < panels; v++) __builtin_prefetch(b + (p + MK_AHEAD) * MK_PANEL + v * b_panel, 0, 3);
+      } else {
+#pragma clang loop unroll(full)
+        for (int p = 0; p < rows * MK_STEPS; p += 64 / (int)sizeof(float)) __builtin_prefetch(a + MK_AHEAD_LEFT + p, 0, 3);
+      }
+    }
+#pragma clang loop unroll(full)
+    for (int p = 0; p < MK_STEPS; p += 4) {
       MK_STEP(p, 0)
       MK_STEP(p + 1, 1 % sets)
       MK_STEP(p + 2, 2 % sets)
       MK_STEP(p + 3, 3 % sets)
     }
-    a += chunk_stride;
-    b += MK_CHUNK * b_stride;
+    a += MK_STEPS * depth_stride;
+    b += MK_STEPS * b_stride;
   }
-  for (int p = 0; p < (int)(t->k % MK_CHUNK); p++) MK_STEP(p, 0)
+  for (int p = 0; p < (int)(t->k % MK_STEPS); p++) MK_STEP(p, 0)
 #undef MK_STEP
 
 #pragma clang loop unroll(full)

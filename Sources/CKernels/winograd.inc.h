@@ -25,21 +25,21 @@ MK_INLINE void mk_winograd_combine(vf a, vf b, vf c, vf out[4]) {
   out[3] = c;
 }
 
-// u = G g G^T for n (a multiple of 16) pairs of channels: g[9][n] to u[16][n].
-static void mk_winograd_weight_vectors(mk_int n, const float *g, float *u) {
+// u = G g G^T for n (a multiple of 16) pairs of channels.
+static void mk_winograd_weight_vectors(mk_int n, const float *g, float *u, mk_int stride) {
   for (mk_int i = 0; i < n; i += MK_WIDTH) {
     vf columns[3][4];
 #pragma clang loop unroll(full)
     for (int t = 0; t < 3; t++) {
       mk_winograd_combine(
-        vf_load(g + t * n + i), vf_load(g + (3 + t) * n + i), vf_load(g + (6 + t) * n + i), columns[t]);
+        vf_load(g + t * stride + i), vf_load(g + (3 + t) * stride + i), vf_load(g + (6 + t) * stride + i), columns[t]);
     }
 #pragma clang loop unroll(full)
     for (int r = 0; r < 4; r++) {
       vf row[4];
       mk_winograd_combine(columns[0][r], columns[1][r], columns[2][r], row);
 #pragma clang loop unroll(full)
-      for (int c = 0; c < 4; c++) vf_store(u + (4 * r + c) * n + i, row[c]);
+      for (int c = 0; c < 4; c++) vf_store(u + (4 * r + c) * stride + i, row[c]);
     }
   }
 }

@@ -38,8 +38,10 @@ private struct NarrowProduct {
 
   /// Integers stand for both operands: float32 is left out of the sums.
   var isQuantised: Bool {
-    type == MK_WEIGHTS_INT8 && m > MK_NARROW_ROWS && k <= MK_QUANTISED_DEPTH
+    type == MK_WEIGHTS_INT8 && (isFew || k <= MK_QUANTISED_DEPTH)
   }
+
+  var isFew: Bool { m <= MK_NARROW_ROWS }
 
   /// The packed weights [k, n], from the description of the formats in docs/kernels.md.
   func storedWeights() -> [Double] {
@@ -65,6 +67,14 @@ private struct NarrowProduct {
   func row(_ i: Int) -> (values: [Double], step: Double) {
     let values = (0..<k).map { x[i * ldx + $0] }
     guard isQuantised else { return (values.map(Double.init), 0) }
+    if isFew {
+      let levels = Float(mk_int8_levels(k))
+      let scale = values.reduce(0) { max($0, abs($1)) } / levels
+      guard scale >= Float.leastNormalMagnitude else { return (values.map { _ in 0 }, 0) }
+      let inverse = 1 / scale
+      let rounded = values.map { min(max(($0 * inverse).rounded(.toNearestOrEven), -levels), levels) }
+      return (rounded.map { Double(scale) * Double($0) }, 1.01 * Double(scale))
+    }
     let high = max(values.max() ?? 0, 0) / 255
     let low = min(values.min() ?? 0, 0) / 255
     let scale = high - low
@@ -165,6 +175,7 @@ extension CKernels {
     Self.with(isa) {
       check(isa, m: 1, k: 777, n: 333, pool: pool, seed: 1)
       check(isa, m: 5, k: 1601, n: 67, pool: pool, seed: 2)
+      check(isa, m: 7, k: 4096, n: 67, pool: pool, seed: 6)
       check(isa, m: 14, k: 1601, n: 35, seed: 3)
       check(isa, m: 195, k: 405, n: 19, seed: 4)
       check(isa, m: 397, k: 33, n: 151, pool: pool, seed: 5)
@@ -203,17 +214,23 @@ extension CKernels {
   @Test(arguments: instructionSets)
   func narrowLinearDoesNotOverflow(isa: Int32) {
     Self.with(isa) {
-      let (m, k, n) = (13, MK_QUANTISED_DEPTH, 2)
-      let x = Floats(m * k, filledWith: 255)
-      let w = Floats(k * n, filledWith: -127)
-      for p in 0..<k { w[p * n] = 127 }
-      let packed = Bytes(mk_linear_packed_bytes(MK_WEIGHTS_INT8, k, n))
-      let scratch = Bytes(mk_linear_scratch(nil, MK_WEIGHTS_INT8, m, k, n))
-      let y = Floats(m * n)
-      mk_linear_pack(nil, MK_WEIGHTS_INT8, w.p, n, 0, k, n, packed.base)
-      mk_linear(nil, MK_WEIGHTS_INT8, m, k, n, x.p, k, packed.base, nil, MK_ACT_NONE, nil, 0, y.p, n, scratch.base)
-      let expected = Float(255 * 127 * k)
-      for i in 0..<m { #expect(y[i * n] == expected && y[i * n + 1] == -expected) }
+      for (m, k) in [(13, MK_QUANTISED_DEPTH), (12, 4096), (1, 9000), (5, 16)] {
+        let n = 2
+        let x = Floats(m * k, filledWith: 255)
+        let w = Floats(k * n, filledWith: -127)
+        for p in 0..<k { w[p * n] = 127 }
+        let packed = Bytes(mk_linear_packed_bytes(MK_WEIGHTS_INT8, k, n))
+        let scratch = Bytes(mk_linear_scratch(nil, MK_WEIGHTS_INT8, m, k, n))
+        let y = Floats(m * n)
+        mk_linear_pack(nil, MK_WEIGHTS_INT8, w.p, n, 0, k, n, packed.base)
+        mk_linear(nil, MK_WEIGHTS_INT8, m, k, n, x.p, k, packed.base, nil, MK_ACT_NONE, nil, 0, y.p, n, scratch.base)
+        let expected = Float(255 * 127 * k)
+        // Steps of 1 are exact; those of few rows are 255 / levels.
+        let allowed = m > MK_NARROW_ROWS ? 0 : expected * 0x1p-21
+        for i in 0..<m {
+          #expect(abs(y[i * n] - expected) <= allowed && abs(y[i * n + 1] + expected) <= allowed, "m \(m) k \(k)")
+        }
+      }
     }
   }
 

@@ -88,6 +88,11 @@ void check_convolution(void) {
     one_convolution("convolution", (conv_case){
       s, check_activations[round % 7], round % 2, round % 3, round % 4 < 2 ? check_pool : NULL, (uint64_t)round}, 0);
   }
+  // Several groups of output channels, shared out among threads or not.
+  mk_conv_shape broad = {1, 20, 9, 7, 205, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 1}, pairs = {2, 6, 11, 5, 402, 0, 0, 2, 2, 1, 1, 1, 1, 0, 0, 2};
+  one_convolution("convolution", (conv_case){shaped(broad, 0, 0), MK_ACT_RELU, 1, 1, NULL, 5}, 0);
+  one_convolution("convolution", (conv_case){shaped(broad, 0, 0), MK_ACT_SILU, 1, 2, check_pool, 6}, 0);
+  one_convolution("convolution", (conv_case){shaped(pairs, 0, 0), MK_ACT_NONE, 1, 0, check_pool, 7}, 0);
   // Depth in two blocks; the stem of a residual network, thinner.
   mk_conv_shape deep = {1, 45, 9, 9, 14, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1}, stem = {1, 3, 40, 40, 16, 0, 0, 7, 7, 2, 2, 1, 1, 3, 3, 1};
   one_convolution("convolution", (conv_case){shaped(deep, 1, 1), MK_ACT_RELU, 1, 2, NULL, 1}, 0);
@@ -132,4 +137,8 @@ void check_winograd(void) {
   // Tiles of a row in several tasks.
   mk_conv_shape wide = {1, 33, 5, 301, 32, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1};
   one_convolution("winograd", (conv_case){shaped(wide, 1, 1), MK_ACT_RELU, 1, 0, check_pool, 20}, 1);
+  // Several bands, and several groups of output channels.
+  mk_conv_shape large = {2, 32, 100, 101, 32, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1}, broad = {1, 40, 7, 9, 131, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1};
+  one_convolution("winograd", (conv_case){shaped(large, 1, 1), MK_ACT_NONE, 1, 1, check_pool, 21}, 1);
+  one_convolution("winograd", (conv_case){shaped(broad, 1, 1), MK_ACT_RELU, 1, 2, NULL, 22}, 1);
 }

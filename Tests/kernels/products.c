@@ -62,7 +62,9 @@ void check_linear(void) {
     one_linear((linear_case){check_int(&r, 1, 14), edges[i], check_int(&r, 1, 70), i % 2, 1, 0, MK_ACT_NONE, NULL, 100 + i});
     one_linear((linear_case){check_int(&r, 1, 14), check_int(&r, 1, 70), edges[i], i % 2, 0, 1, MK_ACT_GELU_ERF, NULL, 200 + i});
   }
-  // Blocks of rows and of depth; rows by themselves over wide weights; threads.
+  // Blocks of rows and of depth; slabs of many rows and of long ones; rows by themselves over wide weights; threads.
+  one_linear((linear_case){1153, 35, 20, 0, 1, 2, MK_ACT_GELU_ERF, check_pool, 7});
+  one_linear((linear_case){40, 60001, 5, 1, 1, 1, MK_ACT_NONE, NULL, 8});
   one_linear((linear_case){13, 801, 35, 0, 1, 2, MK_ACT_NONE, NULL, 1});
   one_linear((linear_case){203, 405, 19, 1, 1, 2, MK_ACT_SILU, NULL, 2});
   one_linear((linear_case){197, 33, 67, 0, 1, 1, MK_ACT_RELU, check_pool, 3});

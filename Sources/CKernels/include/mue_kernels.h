@@ -82,11 +82,13 @@ typedef enum {
 
 /* How the constant operand of a product is stored; x and y are always float32.
  * BF16: rounded to nearest even. Processors with vdpbf16ps round x too when there are many rows.
- * INT8: round(w / scale) within +-127, one scale (the largest magnitude / 127) for each column. Up to MK_NARROW_ROWS rows
- * x stays as it is; more of them are quantised, each row to 8 bits between its smallest and largest element (0
- * included), unless k exceeds MK_QUANTISED_DEPTH. docs/kernels.md has the formulas and bounds. */
+ * INT8: round(w / scale) within +-127, one scale (the largest magnitude / 127) for each column. x is quantised, each row
+ * by itself: up to MK_NARROW_ROWS rows to integers within +-mk_int8_levels(k), 14 bits or more up to k = 2048 and never
+ * less than 13 with the sign; more of them to 8 bits between the row's smallest and largest element (0 included), unless k
+ * exceeds MK_QUANTISED_DEPTH: then they stay as they are. docs/kernels.md has the formulas and bounds. */
 typedef enum { MK_WEIGHTS_F32, MK_WEIGHTS_BF16, MK_WEIGHTS_INT8 } mk_weights;
 enum { MK_NARROW_ROWS = 12, MK_QUANTISED_DEPTH = 65536 };
+mk_int mk_int8_levels(mk_int k);
 
 /* y[m, n] = activation(x[m, k] w[k, n] + bias[n] + residual[m, n]); w is packed once, into a blob that is the same on
  * every instruction set and holds no addresses. bias and residual may be NULL; residual may be y itself. */
