@@ -74,7 +74,8 @@ static inline const float *mk_bias_row(const mk_attention_bias *bias, mk_int bat
 static void mk_attention_query(void *context, mk_int task, int32_t worker) {
   const mk_attention_call *c = context;
   const mk_attention_args *a = c->a;
-  mk_int query = task % a->tq, head = task / a->tq % a->heads, batch = task / a->tq / a->heads;
+  // Beams are items of a batch that share keys and values: those of one head follow each other.
+  mk_int batch = task % a->batch, query = task / a->batch % a->tq, head = task / a->batch / a->tq;
   mk_int keys = mk_keys(a, batch);
   float *scores = c->scratch + worker * c->worker_floats;
   const float *q = a->q + batch * a->q_batch + head * a->q_head + query * a->q_row;

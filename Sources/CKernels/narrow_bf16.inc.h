@@ -1,6 +1,7 @@
 // Register tiles of few rows of x with weights in bf16, which are widened on the way: reading them is what takes the time.
 
-// x is packed, filled up with a zero to whole units. `rows`, `panels` are constants at each use.
+// x is packed, filled up with a zero to whole units. `rows`, `panels` are constants at each use: one row widens each unit
+// of weights as it comes, several share what is widened and each spreads its x once.
 MK_INLINE void mk_narrow_multiply(
   const int rows, const int panels, const mk_tile *t, vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
   const int vectors = panels * MK_VECTORS;
@@ -14,17 +15,31 @@ MK_INLINE void mk_narrow_multiply(
       for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
 
   const float *a = t->a, *b = t->b;
+#define MK_UNIT(q, v) vu_load(b + (q) * MK_PANEL + (v) / MK_VECTORS * t->b_panel + (v) % MK_VECTORS * MK_WIDTH)
+#define MK_WIDENED(unit, i) ((vf)((i) == 0 ? (unit) << 16 : (unit) & 0xffff0000))
 #define MK_PAIRS(q)                                                                                         \
-  _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                                    \
-    const float *p = b + (q) * MK_PANEL + v / MK_VECTORS * t->b_panel;                                      \
-    if (rows > 1 && v % MK_VECTORS == 0) __builtin_prefetch(p + MK_AHEAD * MK_PANEL, 0, 3);                        \
-    vu unit = vu_load(p + v % MK_VECTORS * MK_WIDTH);                                                       \
+  if (rows == 1) {                                                                                          \
+    _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                                  \
+      vu unit = MK_UNIT(q, v);                                                                              \
+      _Pragma("clang loop unroll(full)") for (int i = 0; i < 2; i++) {                                      \
+        sum[i % sets][0][v] += (vf)a[(q) * 2 + i] * MK_WIDENED(unit, i);                                    \
+        MK_DONE(sum[i % sets][0][v]);                                                                       \
+      }                                                                                                     \
+    }                                                                                                       \
+  } else {                                                                                                  \
+    __builtin_prefetch(b + ((q) + MK_AHEAD) * MK_PANEL, 0, 3);                                              \
     _Pragma("clang loop unroll(full)") for (int i = 0; i < 2; i++) {                                        \
-      vf w = (vf)(i == 0 ? unit << 16 : unit & 0xffff0000);                                                 \
+      vf w[MK_TILE_VECTORS];                                                                                \
+      _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                                \
+        vu unit = MK_UNIT(q, v);                                                                            \
+        w[v] = MK_WIDENED(unit, i);                                                                         \
+      }                                                                                                     \
       _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) {                                   \
-        vf *s = &sum[i % sets][r][v];                                                                       \
-        *s += (vf)a[((q) * 2 + i) * rows + r] * w;                                                          \
-        MK_DONE(*s);                                                                                        \
+        vf x = (vf)a[((q) * 2 + i) * rows + r];                                                             \
+        _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                              \
+          sum[i % sets][r][v] += x * w[v];                                                                  \
+          MK_DONE(sum[i % sets][r][v]);                                                                     \
+        }                                                                                                   \
       }                                                                                                     \
     }                                                                                                       \
   }
@@ -38,6 +53,8 @@ MK_INLINE void mk_narrow_multiply(
   }
   for (int q = 0; q < (int)(pairs % MK_TOGETHER); q++) MK_PAIRS(q)
 #undef MK_PAIRS
+#undef MK_WIDENED
+#undef MK_UNIT
 
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)

@@ -11,17 +11,32 @@ MK_INLINE void mk_narrow_int8(const int rows, const int panels, const mk_tile *t
 
   const float *a = t->a, *b = t->b;
 // The first and third depth of a quad, then the second and fourth, as mk_widen_int16 has them.
+#define MK_UNIT(q, v) (v16) vu_load(b + (q) * MK_PANEL + (v) / MK_VECTORS * t->b_panel + (v) % MK_VECTORS * MK_WIDTH)
+#define MK_WIDENED(unit, i) ((vf)((i) == 0 ? (unit) << 8 >> 8 : (unit) >> 8))
 #define MK_QUAD(q)                                                                                     \
-  _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                               \
-    const float *p = b + (q) * MK_PANEL + v / MK_VECTORS * t->b_panel;                                 \
-    if (rows > 1 && v % MK_VECTORS == 0) __builtin_prefetch(p + MK_AHEAD * MK_PANEL, 0, 3);                   \
-    v16 unit = (v16)vu_load(p + v % MK_VECTORS * MK_WIDTH);                                            \
-    vf even = (vf)(unit << 8 >> 8), odd = (vf)(unit >> 8);                                             \
-    _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) {                                \
-      sum[r][v] = mk_add_int16_pairs(sum[r][v], (vf)mk_load1(a + (2 * (q)) * rows + r), even);         \
-      MK_DONE(sum[r][v]);                                                                              \
-      sum[r][v] = mk_add_int16_pairs(sum[r][v], (vf)mk_load1(a + (2 * (q) + 1) * rows + r), odd);      \
-      MK_DONE(sum[r][v]);                                                                              \
+  if (rows == 1) {                                                                                     \
+    _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                             \
+      v16 unit = MK_UNIT(q, v);                                                                        \
+      _Pragma("clang loop unroll(full)") for (int i = 0; i < 2; i++) {                                 \
+        sum[0][v] = mk_add_int16_pairs(sum[0][v], (vf)mk_load1(a + 2 * (q) + i), MK_WIDENED(unit, i)); \
+        MK_DONE(sum[0][v]);                                                                            \
+      }                                                                                                \
+    }                                                                                                  \
+  } else {                                                                                             \
+    __builtin_prefetch(b + ((q) + MK_AHEAD) * MK_PANEL, 0, 3);                                         \
+    _Pragma("clang loop unroll(full)") for (int i = 0; i < 2; i++) {                                   \
+      vf w[MK_TILE_VECTORS];                                                                           \
+      _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                           \
+        v16 unit = MK_UNIT(q, v);                                                                      \
+        w[v] = MK_WIDENED(unit, i);                                                                    \
+      }                                                                                                \
+      _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) {                              \
+        vf x = (vf)mk_load1(a + (2 * (q) + i) * rows + r);                                             \
+        _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                         \
+          sum[r][v] = mk_add_int16_pairs(sum[r][v], x, w[v]);                                          \
+          MK_DONE(sum[r][v]);                                                                          \
+        }                                                                                              \
+      }                                                                                                \
     }                                                                                                  \
   }
   enum { MK_TOGETHER = 4 };
@@ -34,6 +49,8 @@ MK_INLINE void mk_narrow_int8(const int rows, const int panels, const mk_tile *t
   }
   for (int q = 0; q < (int)(quads % MK_TOGETHER); q++) MK_QUAD(q)
 #undef MK_QUAD
+#undef MK_WIDENED
+#undef MK_UNIT
 
   vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS];
 #pragma clang loop unroll(full)
