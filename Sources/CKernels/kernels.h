@@ -87,7 +87,7 @@ typedef struct {
   mk_blocks f32, bf16, int8, wide_int8; // wide: with x in float32
 
   // Few rows and weights in a narrow format, one panel: float32 with bf16, int16 with int8. And one row of four panels.
-  mk_tile_fn narrow_bf16[MK_BLOCK_ROWS], narrow_int8[MK_BLOCK_ROWS];
+  const mk_tile_fn *narrow_bf16, *narrow_int8; // [rows - 1]
   mk_tile_fn narrow_row_bf16, narrow_row_int8;
   // Depths 0..<k of one row to pairs of int16 within +-levels, as mk_blocks.pack_row does.
   void (*pack_fine_row)(mk_int k, const float *x, float inverse, int32_t levels, void *out);

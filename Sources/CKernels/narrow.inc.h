@@ -1,0 +1,95 @@
+// Register tiles of few rows with weights in a narrow format, which are widened on the way: reading them is what takes the
+// time. A unit of weights, 4 bytes of a column, meets two units of x. Before each inclusion: MK_NARROW, the name;
+// MK_NARROW_DEPTHS, depths in a unit of weights; MK_WIDENED(unit, i), what meets the first and the second unit of x;
+// MK_DOT(sum, x, w) and MK_SUM as in tile_multiply.inc.h; MK_NARROW_FINISH(rows, panels, t, acc), what becomes of the sums.
+
+#define MK_JOIN_2(a, b) a##_##b
+#define MK_JOIN(a, b) MK_JOIN_2(a, b)
+
+// x is packed, filled up with zeros to whole units. `rows`, `panels` are constants at each use: one row widens each unit of
+// weights as it comes, several share what is widened and each spreads its x once.
+MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
+  const int rows, const int panels, const mk_tile *t, vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
+  const int vectors = panels * MK_VECTORS;
+  // Few accumulators cannot hide the latency of an addition.
+  const int sets = rows * vectors <= 6 ? 2 : 1;
+  vf sum[2][MK_BLOCK_ROWS][MK_TILE_VECTORS];
+#pragma clang loop unroll(full)
+  for (int s = 0; s < sets; s++)
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
+
+  const float *a = t->a, *b = t->b;
+#define MK_UNIT(q, v) vu_load(b + (q) * MK_PANEL + (v) / MK_VECTORS * t->b_panel + (v) % MK_VECTORS * MK_WIDTH)
+#define MK_UNITS(q)                                                                                         \
+  if (rows == 1) {                                                                                          \
+    _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                                  \
+      vu unit = MK_UNIT(q, v);                                                                              \
+      _Pragma("clang loop unroll(full)") for (int i = 0; i < 2; i++) {                                      \
+        vf *s = &sum[i % sets][0][v];                                                                       \
+        *s = MK_DOT(*s, (vf)mk_load1(a + (q) * 2 + i), MK_WIDENED(unit, i));                                \
+        MK_DONE(*s);                                                                                        \
+      }                                                                                                     \
+    }                                                                                                       \
+  } else {                                                                                                  \
+    __builtin_prefetch(b + ((q) + MK_AHEAD) * MK_PANEL, 0, 3);                                              \
+    _Pragma("clang loop unroll(full)") for (int i = 0; i < 2; i++) {                                        \
+      vf w[MK_TILE_VECTORS];                                                                                \
+      _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                                \
+        vu unit = MK_UNIT(q, v);                                                                            \
+        w[v] = MK_WIDENED(unit, i);                                                                         \
+      }                                                                                                     \
+      _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) {                                   \
+        vf x = (vf)mk_load1(a + ((q) * 2 + i) * rows + r);                                                  \
+        _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                              \
+          vf *s = &sum[i % sets][r][v];                                                                     \
+          *s = MK_DOT(*s, x, w[v]);                                                                         \
+          MK_DONE(*s);                                                                                      \
+        }                                                                                                   \
+      }                                                                                                     \
+    }                                                                                                       \
+  }
+  enum { MK_TOGETHER = 4 };
+  mk_int units = (t->k + MK_NARROW_DEPTHS - 1) / MK_NARROW_DEPTHS;
+  for (mk_int i = units / MK_TOGETHER; i > 0; i--) {
+#pragma clang loop unroll(full)
+    for (int q = 0; q < MK_TOGETHER; q++) MK_UNITS(q)
+    a += MK_TOGETHER * 2 * rows;
+    b += MK_TOGETHER * MK_PANEL;
+  }
+  for (int q = 0; q < (int)(units % MK_TOGETHER); q++) MK_UNITS(q)
+#undef MK_UNITS
+#undef MK_UNIT
+
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) acc[r][v] = sets > 1 ? MK_SUM(sum[0][r][v], sum[1][r][v]) : sum[0][r][v];
+}
+
+#define MK_NARROW_NAME(rows, panels) MK_JOIN(MK_JOIN(MK_NARROW, rows), panels)
+#define MK_NARROW_FUNCTION(rows, panels, ignored)               \
+  static void MK_NARROW_NAME(rows, panels)(const mk_tile *t) {  \
+    vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS];                     \
+    MK_JOIN(MK_NARROW, multiply)(rows, panels, t, acc);         \
+    MK_NARROW_FINISH(rows, panels, t, acc);                     \
+  }
+#define MK_NARROW_ENTRY(rows, panels, ignored) MK_NARROW_NAME(rows, panels),
+
+MK_NARROW_FUNCTION(1, 4, 0)
+MK_HEIGHTS(MK_NARROW_FUNCTION, 1, 0)
+static const mk_tile_fn MK_JOIN(MK_NARROW, tiles)[MK_BLOCK_ROWS] = {MK_HEIGHTS(MK_NARROW_ENTRY, 1, 0)};
+
+#undef MK_NARROW_ENTRY
+#undef MK_NARROW_FUNCTION
+#undef MK_NARROW_NAME
+#undef MK_JOIN
+#undef MK_JOIN_2
+#undef MK_NARROW
+#undef MK_NARROW_DEPTHS
+#undef MK_NARROW_FINISH
+#undef MK_WIDENED
+#undef MK_DOT
+#undef MK_SUM
