@@ -5,7 +5,7 @@
 
 enum {
   MK_ROW_PANELS = 4,    // panels that a single row reads at once
-  MK_FINE_DEPTH = 4096, // depth of one integer sum: 13 bits and a sign are left for x
+  MK_FINE_DEPTH = 4096, // depth of one integer sum: 12 bits and a sign are left for x
 };
 
 mk_int mk_int8_levels(mk_int k) {
@@ -18,11 +18,11 @@ typedef struct {
   const mk_kernels *kernels;
   const mk_tile_fn *tiles[2]; // of one panel and of two
   mk_tile_fn wide_row;
-  mk_int panels;              // of the widest of `tiles`
+  mk_int panels; // of the widest of `tiles`
   mk_packed weights;
-  const float *x; // packed, [part][block of rows][unit][height]
-  mk_int parts;   // of the depth
-  mk_int depths;  // in a unit of packed x
+  const float *x;           // packed, [part][block of rows][unit][height]
+  mk_int parts, part_depth; // of the depth; whole units of weights, but for the last part
+  mk_int depths;            // in a unit of packed x
   mk_int column_parts;
   float scales[MK_NARROW_ROWS]; // of rows that are rounded
 } mk_linear_call;
@@ -34,8 +34,7 @@ size_t mk_linear_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int 
   return (size_t)(m * mk_padded_depth(k)) * sizeof(float) + 64;
 }
 
-// Depths before part `part`: parts are whole units of weights, but for the last.
-static mk_int mk_depth_before(const mk_linear_call *c, mk_int part) { return mk_min(part * MK_FINE_DEPTH, c->p->k); }
+static mk_int mk_depth_before(const mk_linear_call *c, mk_int part) { return mk_min(part * c->part_depth, c->p->k); }
 
 // One or more panels, with all of the depth.
 static void mk_multiply_columns(const mk_linear_call *c, mk_int column, mk_int columns, mk_tile_fn wide_row) {
@@ -43,8 +42,7 @@ static void mk_multiply_columns(const mk_linear_call *c, mk_int column, mk_int c
   const char *panel = c->weights.panels + column / MK_PANEL * c->weights.panel_bytes;
   float *y = p->y + column;
   for (mk_int part = 0; part < c->parts; part++) {
-    mk_int depth0 = c->parts > 1 ? mk_depth_before(c, part) : 0;
-    mk_int depth = (c->parts > 1 ? mk_depth_before(c, part + 1) : p->k) - depth0;
+    mk_int depth0 = mk_depth_before(c, part), depth = mk_depth_before(c, part + 1) - depth0;
     mk_tile t = {
       .a = c->x + depth0 / c->depths * p->m,
       .b = (const float *)(const void *)(panel + depth0 / 4 * MK_ROW_BYTES), // several parts: int8 only
@@ -96,9 +94,7 @@ static void mk_pack_fine(mk_linear_call *c, float *out) {
   float inverses[MK_NARROW_ROWS];
   for (mk_int r = 0; r < p->m; r++) {
     float low, high;
-    c->kernels->extremes(p->k, p->x + r * p->ldx, &low, &high);
-    low = low < 0 ? low : low == low ? 0 : low;
-    high = high > 0 ? high : high == high ? 0 : high;
+    mk_row_range(c->kernels, p->k, p->x + r * p->ldx, &low, &high);
     float scale = (-low > high ? -low : high) / (float)levels;
     // Where an element is not finite, the row is not a number; where there is nothing to tell apart, it is zero.
     c->scales[r] = !(low - low == 0 && high - high == 0) ? __builtin_nanf("") : scale < MK_LEAST_SCALE ? 0 : scale;
@@ -135,6 +131,7 @@ static void mk_linear_rows(mk_pool *pool, mk_weights type, const mk_linear_args 
     .weights = mk_packed_view(type, args->k, args->n, args->packed),
     .x = scratch,
     .parts = 1,
+    .part_depth = args->k,
     .depths = 1,
     .column_parts = 1,
   };
@@ -142,7 +139,7 @@ static void mk_linear_rows(mk_pool *pool, mk_weights type, const mk_linear_args 
     call.panels = 1, call.tiles[0] = kernels->narrow_bf16, call.wide_row = kernels->narrow_row_bf16;
   } else if (type == MK_WEIGHTS_INT8) {
     call.panels = 1, call.tiles[0] = kernels->narrow_int8, call.wide_row = kernels->narrow_row_int8;
-    call.parts = mk_max(mk_ceil_div(args->k, MK_FINE_DEPTH), 1), call.depths = 2;
+    call.parts = mk_max(mk_ceil_div(args->k, MK_FINE_DEPTH), 1), call.part_depth = MK_FINE_DEPTH, call.depths = 2;
   }
   if (type == MK_WEIGHTS_INT8) {
     mk_pack_fine(&call, scratch);

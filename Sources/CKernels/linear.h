@@ -38,13 +38,18 @@ mk_packed mk_packed_view(mk_weights type, mk_int k, mk_int n, const void *packed
 size_t mk_blocks_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n);
 void mk_linear_blocks(mk_pool *pool, mk_weights type, const mk_linear_args *args, void *scratch);
 
+// The smallest and largest element of a row, 0 included; NaN where there is one.
+static inline void mk_row_range(const mk_kernels *kernels, mk_int k, const float *x, float *low, float *high) {
+  kernels->extremes(k, x, low, high);
+  *low = *low < 0 ? *low : *low == *low ? 0 : *low;
+  *high = *high > 0 ? *high : *high == *high ? 0 : *high;
+}
+
 // How a row of x becomes 8 bits: u = clamp(round(x inverse) + zero, 0, 255), which stands for scale (u - zero). Returns
 // the scale: 0 when there is nothing to tell apart, NaN when an element is not finite.
 static inline float mk_quantise_row(const mk_kernels *kernels, mk_int k, const float *x, float *inverse, int32_t *zero) {
   float low, high;
-  kernels->extremes(k, x, &low, &high);
-  low = low < 0 ? low : low == low ? 0 : low;
-  high = high > 0 ? high : high == high ? 0 : high;
+  mk_row_range(kernels, k, x, &low, &high);
   float above = high / 255, below = low / 255;
   float scale = above - below;
   *inverse = 0;

@@ -101,12 +101,12 @@ static void mk_pack_task(void *context, mk_int task, int32_t worker) {
       mk_int unit0 = mk_first_unit(c, part), units = mk_first_unit(c, part + 1) - unit0;
       float *to = (float *)(void *)(c->scratch + c->plan.x) + unit0 * c->rows + first * units;
       const float *x = p->x + (c->row0 + first) * p->ldx + unit0 * form->depths;
-      // What fills up the last unit of weights is multiplied with zeros.
-      mk_int depth = mk_min(units * form->depths, p->k - unit0 * form->depths);
       if (!form->pack_row) {
-        mk_pack_left(height, height, depth, units, x, p->ldx, 1, to);
+        mk_interleave(height, units, x, p->ldx, to);
         continue;
       }
+      // What fills up the last unit of weights is multiplied with zeros.
+      mk_int depth = mk_min(units * form->depths, p->k - unit0 * form->depths);
       float rowwise[MK_BLOCK_ROWS * MK_MAX_DEPTH];
       for (mk_int r = 0; r < height; r++) {
         int32_t zero = form->integer ? zeros[r] : 0;

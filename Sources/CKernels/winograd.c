@@ -1,9 +1,9 @@
 // Convolution 3 x 3 with stride 1 as Winograd's F(2 x 2, 3 x 3): 16 products for 4 outputs and channel, where a direct sum
 // takes 36, and transforms whose factors are only 1, 1/2 and 1/4, so that it is as exact as the sum.
 //
-// First all threads transform the weights and the inputs of a band of the image into scratch: u[position], in each as tiles read left operands, and
-// v[position][panel of 16 output tiles][channel][16]. Then a task is some output channels and a few panels: 16 products
-// m = u v, which stay in the second cache, and the transform back.
+// First all threads transform the weights and the inputs of a band of the image into scratch: u[position], in each as tiles
+// read left operands, and v[position][panel of 16 output tiles][channel][16]. Then a task is some output channels and a few
+// panels: 16 products m = u v, which stay in the second cache, and the transform back.
 //
 // Packed weights: [tap], in each the blocks that u has.
 #include "winograd.h"
@@ -39,7 +39,7 @@ typedef struct {
   float *packed;
 } mk_winograd_pack_call;
 
-static void mk_pack_winograd_channel(void *context, mk_int block, int32_t worker) {
+static void mk_pack_winograd_block(void *context, mk_int block, int32_t worker) {
   const mk_winograd_pack_call *call = context;
   const mk_conv_shape *s = call->s;
   mk_int blocks = mk_ceil_div(s->out_channels, mk_current_kernels()->rows), pairs = mk_pairs(s);
@@ -60,7 +60,7 @@ void mk_winograd_pack(mk_pool *pool, const mk_conv_shape *s, const float *weight
   for (int t = 0; t < MK_TAPS; t++) {
     memset(call.packed + t * pairs + used, 0, (size_t)(pairs - used) * sizeof(float));
   }
-  mk_parallel(pool, mk_ceil_div(s->out_channels, mk_current_kernels()->rows), mk_pack_winograd_channel, &call);
+  mk_parallel(pool, mk_ceil_div(s->out_channels, mk_current_kernels()->rows), mk_pack_winograd_block, &call);
 }
 
 typedef struct {
