@@ -5,11 +5,10 @@
 // at a time: what was summed is scaled when a block brings a new maximum (Milakov and Gimelshein 2018; Dao et al. 2022).
 // The weights are then the left operand (column layout) of a product with the values. A task is a run of query blocks of
 // one head; where that are many, its keys and values are packed first.
-// Few queries (decoding): dot products and a weighted sum, one query at a time.
-#include "kernels.h"
+// Few queries (decoding) are attention_few.c's.
+#include "attention_few.h"
 
 enum {
-  MK_FEW_QUERIES = 3,
   MK_QUERY_PANELS = 4,    // 64 queries together
   MK_KEY_BLOCK = 192,     // keys whose scores and values stay in the near caches while those queries use them
   MK_PACKED_QUERIES = 48, // a task of at least so many packs its keys and values
@@ -45,14 +44,14 @@ static int32_t mk_has_few_queries(const mk_attention_args *a) {
   return a->tq <= MK_FEW_QUERIES && !a->bias_in_panels && !a->table;
 }
 
-static mk_int mk_attention_worker_floats(const mk_attention_args *a, const mk_attention_plan *plan) {
-  if (mk_has_few_queries(a)) return mk_round_up(a->tk, MK_PANEL) + MK_PANEL;
+static mk_int mk_attention_worker_floats(const mk_attention_plan *plan) {
   return plan->queries + plan->scores + plan->state + plan->keys + plan->values;
 }
 
 size_t mk_attention_scratch(const mk_pool *pool, const mk_attention_args *args) {
+  if (mk_has_few_queries(args)) return mk_attention_few_scratch(pool, args);
   mk_attention_plan plan = mk_plan_attention(pool, args);
-  return (size_t)mk_attention_worker_floats(args, &plan) * (size_t)mk_pool_threads(pool) * sizeof(float) + 64;
+  return (size_t)mk_attention_worker_floats(&plan) * (size_t)mk_pool_threads(pool) * sizeof(float) + 64;
 }
 
 typedef struct {
@@ -62,34 +61,6 @@ typedef struct {
   mk_attention_plan plan;
   mk_int worker_floats;
 } mk_attention_call;
-
-static inline mk_int mk_keys(const mk_attention_args *a, mk_int batch) {
-  return a->tk_per_batch ? mk_max(mk_min(a->tk_per_batch[batch], a->tk), 0) : a->tk;
-}
-
-static inline const float *mk_bias_row(const mk_attention_bias *bias, mk_int batch, mk_int head, mk_int query) {
-  return bias->p + batch * bias->batch + head * bias->head + query * bias->row;
-}
-
-static void mk_attention_query(void *context, mk_int task, int32_t worker) {
-  const mk_attention_call *c = context;
-  const mk_attention_args *a = c->a;
-  // Beams are items of a batch that share keys and values: those of one head follow each other.
-  mk_int batch = task % a->batch, query = task / a->batch % a->tq, head = task / a->batch / a->tq;
-  mk_int keys = mk_keys(a, batch);
-  float *scores = c->scratch + worker * c->worker_floats;
-  const float *q = a->q + batch * a->q_batch + head * a->q_head + query * a->q_row;
-  c->kernels->dot_rows(keys, a->dqk, q, a->scale, a->k[batch] + head * a->k_head, a->k_row, scores);
-  for (int i = 0; i < 2; i++) {
-    if (a->bias[i].p) {
-      c->kernels->binary(MK_ADD, keys, scores, 1, mk_bias_row(&a->bias[i], batch, head, query), 1, scores);
-    }
-  }
-  float sum = c->kernels->softmax_row(keys, scores);
-  c->kernels->combine_rows(
-    keys, a->dv, scores, sum == 0 ? 0 : 1 / sum, a->v[batch] + head * a->v_head, a->v_row,
-    a->out + batch * a->out_batch + head * a->out_head + query * a->out_row);
-}
 
 // A block of queries of one head: where its pieces are in scratch, and its keys and values, packed or as they lie.
 typedef struct {
@@ -277,15 +248,15 @@ static void mk_attention_task(void *context, mk_int task, int32_t worker) {
 
 void mk_attention(mk_pool *pool, const mk_attention_args *args, void *scratch) {
   if (args->batch <= 0 || args->heads <= 0 || args->tq <= 0 || args->dv <= 0) return;
+  if (mk_has_few_queries(args)) {
+    mk_attention_few(pool, args, scratch);
+    return;
+  }
   mk_attention_call call = {mk_current_kernels(), args, scratch, mk_plan_attention(pool, args), 0};
-  call.worker_floats = mk_attention_worker_floats(args, &call.plan);
+  call.worker_floats = mk_attention_worker_floats(&call.plan);
   mk_pool *chosen = mk_pool_for(
     pool, args->batch * args->heads * args->tq * args->tk * (args->dqk + args->dv), MK_PARALLEL_PRODUCTS);
-  if (mk_has_few_queries(args)) {
-    mk_parallel(chosen, args->batch * args->heads * args->tq, mk_attention_query, &call);
-  } else {
-    mk_parallel(chosen, args->batch * args->heads * call.plan.groups, mk_attention_task, &call);
-  }
+  mk_parallel(chosen, args->batch * args->heads * call.plan.groups, mk_attention_task, &call);
 }
 
 typedef struct {

@@ -64,6 +64,7 @@ typedef void (*mk_tile_fn)(const mk_tile *tile);
 typedef enum { MK_PACKED, MK_STRIDED, MK_COLUMN, MK_LAYOUTS } mk_layout;
 
 typedef struct mk_depthwise_strip mk_depthwise_strip; // depthwise.h
+typedef struct mk_few_rows mk_few_rows;               // attention_few.h
 
 // How many rows are multiplied with weights in a narrow format (linear_blocks.c).
 typedef struct {
@@ -106,14 +107,14 @@ typedef struct {
   // being those of all blocks so far; factors[16] receives what the outputs so far must be multiplied with.
   void (*softmax_panel)(
     mk_int keys, float *scores, const mk_panel_biases *biases, float *tops, float *sums, float *factors);
-  // One query: dot products with keys, and the weighted sum of values.
-  void (*dot_rows)(mk_int keys, mk_int d, const float *q, float scale, const float *k, mk_int k_row, float *scores);
+  // attention_few.inc.h
+  void (*few_scores)(const mk_few_rows *keys);
+  void (*few_sums)(const mk_few_rows *values);
   // y[i * ldy + j] = x[i] . w[j] for i < m <= 6 and j < rows, both operands row by row.
   void (*product_rows)(
     mk_int m, mk_int k, const float *x, mk_int ldx, mk_int rows, const float *w, mk_int ldw, float *y, mk_int ldy);
-  float (*softmax_row)(mk_int n, float *x); // x = exp(x - max), returns the sum; 0 when all are -inf
-  void (*combine_rows)(
-    mk_int keys, mk_int d, const float *weights, float scale, const float *v, mk_int v_row, float *out);
+  // x = exp(x - top), top being the largest of x; returns the sum: 0 when all are -inf.
+  float (*softmax_row)(mk_int n, float *x, float *top);
 
   void (*layer_norm)(
     mk_int n, const float *x, const float *residual, const float *gamma, const float *beta, float eps, float *sum,

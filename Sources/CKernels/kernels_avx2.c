@@ -1,5 +1,6 @@
 // The kernels for AVX2 with FMA and F16C, and the products of processors that have AVX-VNNI as well.
 #if defined(__x86_64__)
+#include "attention_few.h"
 #include "depthwise.h"
 
 #include <immintrin.h>
@@ -36,6 +37,8 @@
 #include "winograd.inc.h"
 
 #include "attention.inc.h"
+
+#include "attention_few.inc.h"
 
 #include "rows_product.inc.h"
 

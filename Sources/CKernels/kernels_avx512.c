@@ -1,5 +1,6 @@
 // The kernels for AVX-512 (F, BW, VL, DQ), and the products of processors that have VNNI or BF16 as well.
 #if defined(__x86_64__)
+#include "attention_few.h"
 #include "depthwise.h"
 
 #include <immintrin.h>
@@ -37,6 +38,8 @@
 #include "winograd.inc.h"
 
 #include "attention.inc.h"
+
+#include "attention_few.inc.h"
 
 #include "rows_product.inc.h"
 

@@ -1,5 +1,6 @@
 // The kernels for arm64: NEON is part of every such processor, so the compiler needs no leave to use it.
 #if defined(__aarch64__)
+#include "attention_few.h"
 #include "depthwise.h"
 
 #include <arm_neon.h>
@@ -29,6 +30,8 @@
 #include "winograd.inc.h"
 
 #include "attention.inc.h"
+
+#include "attention_few.inc.h"
 
 #include "rows_product.inc.h"
 

@@ -1,4 +1,5 @@
 // The kernels for any processor that clang knows.
+#include "attention_few.h"
 #include "depthwise.h"
 
 #if defined(__SSE2__)
@@ -30,6 +31,8 @@
 #include "winograd.inc.h"
 
 #include "attention.inc.h"
+
+#include "attention_few.inc.h"
 
 #include "rows_product.inc.h"
 

@@ -12,10 +12,16 @@ public final class Workspace {
   public init() {}
 
   /// Memory for a plan. Plans keep what they got, so a larger request later makes a new block and leaves the old one to
-  /// the plans that have it.
+  /// the plans that have it. Blocks therefore have room to grow: the system gives pages only where they are written.
   public func arena(byteCount: Int) throws(MueError) -> Buffer {
     if let largest, largest.byteCount >= byteCount { return largest }
-    let made = try Buffer(byteCount: byteCount)
+    let (roomy, overflow) = byteCount.multipliedReportingOverflow(by: 2)
+    let made: Buffer
+    if !overflow, let buffer = try? Buffer(byteCount: roomy) {
+      made = buffer
+    } else {
+      made = try Buffer(byteCount: byteCount)
+    }
     largest = made
     return made
   }

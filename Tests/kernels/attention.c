@@ -18,6 +18,7 @@ static int is_hidden(const attention_case *c, int full, mk_int i, mk_int j) {
 static void one_attention(attention_case c) {
   check_random r = check_seed(c.seed);
   mk_int q_row = c.dqk + check_int(&r, 0, 3), k_row = c.dqk + check_int(&r, 0, 3), v_row = c.dv + check_int(&r, 0, 3);
+  int by_key = c.seed % 2; // the heads of a key follow each other, or the keys of a head
   mk_int out_row = c.dv + check_int(&r, 0, 3), out_count = c.batch * c.tq * c.heads * out_row;
   float *q = check_randoms(&r, c.batch * c.tq * c.heads * q_row, -2, 2), *out = check_floats(out_count);
   const float *k[3], *v[3];
@@ -30,8 +31,9 @@ static void one_attention(attention_case c) {
   }
   mk_attention_args a = {
     .batch = c.batch, .heads = c.heads, .tq = c.tq, .tk = c.tk, .dqk = c.dqk, .dv = c.dv, .scale = 0.31f, .q = q,
-    .q_batch = c.tq * c.heads * q_row, .q_head = q_row, .q_row = c.heads * q_row, .k = k, .k_head = c.tk * k_row,
-    .k_row = k_row, .v = v, .v_head = c.tk * v_row, .v_row = v_row, .tk_per_batch = c.ragged ? lengths : NULL,
+    .q_batch = c.tq * c.heads * q_row, .q_head = q_row, .q_row = c.heads * q_row, .k = k,
+    .k_head = by_key ? k_row : c.tk * k_row, .k_row = by_key ? c.heads * k_row : k_row, .v = v,
+    .v_head = by_key ? v_row : c.tk * v_row, .v_row = by_key ? c.heads * v_row : v_row, .tk_per_batch = c.ragged ? lengths : NULL,
     .out = out, .out_batch = c.tq * c.heads * out_row, .out_head = out_row, .out_row = c.heads * out_row};
   int biases = 0;
   if (c.bias & 1) {
@@ -85,7 +87,7 @@ static void one_attention(attention_case c) {
     double top = -INFINITY, total = 0;
     for (mk_int j = 0; j < lengths[b]; j++) {
       scores[j] = 0;
-      for (mk_int p = 0; p < c.dqk; p++) scores[j] += (double)query[p] * (double)k[b][(h * c.tk + j) * k_row + p];
+      for (mk_int p = 0; p < c.dqk; p++) scores[j] += (double)query[p] * (double)k[b][h * a.k_head + j * a.k_row + p];
       scores[j] *= (double)a.scale;
       scores[j] += (double)more[h * matrix + i * c.tk + j];
       for (int n = a.bias_in_panels; n < biases + a.bias_in_panels; n++) {
@@ -98,7 +100,7 @@ static void one_attention(attention_case c) {
     for (mk_int p = 0; p < c.dv; p++) {
       double expected = 0;
       for (mk_int j = 0; j < lengths[b]; j++) {
-        if (scores[j] > 0) expected += scores[j] / total * (double)v[b][(h * c.tk + j) * v_row + p];
+        if (scores[j] > 0) expected += scores[j] / total * (double)v[b][h * a.v_head + j * a.v_row + p];
       }
       worst = check_error(worst, got[p], expected, 4e-6 + (double)(c.dqk + c.tk) * 4e-7);
     }
@@ -127,6 +129,15 @@ void check_attention(void) {
         tq % 3 == 0 ? 4 : 0, tq % 4 == 0, tq % 2 ? NULL : check_pool, (uint64_t)(tq * 16 + bias)});
     }
   }
+  // Few queries and several runs of keys, some of which a query does not see.
+  for (mk_int tq = 1; tq <= 9; tq++) {
+    for (int i = 0; i < 3; i++) {
+      one_attention((attention_case){
+        check_int(&r, 1, 3), check_int(&r, 1, 13), tq, check_int(&r, 60, 700), check_int(&r, 1, 140), check_int(&r, 1, 140), i,
+        i == 1 ? 2 : i == 2 ? -1 : 0, tq % 2, i ? check_pool : NULL, (uint64_t)(tq * 4 + i)});
+    }
+  }
+  one_attention((attention_case){2, 3, 2, 200, 64, 64, 3, 1, 0, check_pool, 57});
   // Several blocks of keys, some of which a query does not see.
   one_attention((attention_case){1, 2, 150, 403, 16, 32, 13, -1, 0, check_pool, 55});
   one_attention((attention_case){1, 2, 150, 403, 16, 32, 3, -1, 0, check_pool, 56});
