@@ -4,8 +4,9 @@
 #include "attention_few.h"
 
 enum {
-  MK_RUN_KEYS = 64, // most keys of a run
-  MK_RUNS = 4,      // their number is a multiple of it once it is larger, so that threads get as many
+  MK_RUN_KEYS = 64,        // most keys of a run
+  MK_RUNS = 4,             // their number is a multiple of it once it is larger, so that threads get as many
+  MK_PARALLEL_FEW = 30000, // products from which on threads share them: memory takes longer than they do
 };
 
 // How an attention is cut, and how many floats of scratch its pieces take.
@@ -140,7 +141,7 @@ void mk_attention_few(mk_pool *pool, const mk_attention_args *args, void *scratc
   call.workers = call.parts + args->batch * plan->runs * plan->part;
   mk_int rows = args->batch * args->heads * args->tq;
   mk_parallel(
-    mk_pool_for(pool, rows * args->tk * (args->dqk + args->dv), MK_PARALLEL_PRODUCTS),
+    mk_pool_for(pool, rows * args->tk * (args->dqk + args->dv), MK_PARALLEL_FEW),
     args->batch * plan->runs * plan->groups, mk_attend_run, &call);
   if (plan->runs == 1) return;
   mk_parallel(

@@ -49,15 +49,4 @@ final class CrossMemory {
     layers[layer - 1] = values
     return values
   }
-
-  /// Keys or values of a cross-attention as [row][head * channel].
-  static func rowMajor(_ tensor: Tensor, layout: AttentionLayout) throws(MueError) -> Tensor {
-    if layout == .rowMajor { return tensor }
-    let (rows, heads, channels) = try layout.sizes(tensor.shape)
-    let result = try Tensor(.float32, [1, rows, heads, channels])
-    try layout.copyRows(
-      UnsafePointer(tensor.pointer.assumingMemoryBound(to: Float.self)), tensor.shape, 0..<rows,
-      to: result.pointer.assumingMemoryBound(to: Float.self))
-    return result
-  }
 }
