@@ -146,10 +146,11 @@ def goals(report: dict) -> list[str]:
 
 def kernel_table(found: dict) -> list[str]:
     lines = [f"One thread, {found['isa']}; limit: what the processor or its memory allows; GFLOP/s.", "",
-             "| m x k x n | weights | reached | limit | of limit | of oneDNN |", "|---|---|---|---|---|---|"]
+             "Products are rows x depth x columns; 3 x 3 convolutions count as direct sums, which Winograd's method need not do.",
+             "", "| | weights | reached | limit | of limit | of oneDNN |", "|---|---|---|---|---|---|"]
     for row in found["kernels"]:
         share = row.get("of_onednn")
-        lines.append(f"| {row['m']} x {row['k']} x {row['n']} | {row['weights']} | {row['gflops']:.1f} | {row['limit_gflops']:.1f} | "
+        lines.append(f"| {row['name']} {row['shape']} | {row['weights']} | {row['gflops']:.1f} | {row['limit_gflops']:.1f} | "
                      f"{row['gflops'] / row['limit_gflops']:.2f} | {'-' if share is None else f'{share:.2f}'} |")
     return lines
 
