@@ -1,14 +1,6 @@
 // Pieces of attention. Scores of a block of queries are kept transposed, 16 queries side by side, so that the softmax
 // runs down the lanes and neither keys nor values need to be rearranged.
 
-typedef float vf_row __attribute__((ext_vector_type(4)));
-
-MK_INLINE vf_row vf_row_load(const float *p) {
-  vf_row v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
-}
-
 static void mk_transpose_panel(
   mk_int rows, mk_int n, const float *x, mk_int row_stride, float scale, float *out, int32_t add) {
   mk_int r0 = 0;
@@ -17,16 +9,11 @@ static void mk_transpose_panel(
     float *o = out + r0;
     mk_int i = 0;
     for (; i + 4 <= n; i += 4) {
-      vf_row a = vf_row_load(p + i), b = vf_row_load(p + row_stride + i), c = vf_row_load(p + 2 * row_stride + i),
-             d = vf_row_load(p + 3 * row_stride + i);
-      vf_row ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-      vf_row cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-      vf_row t[4] = {
-        __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7),
-        __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7)};
+      mk_four t[4];
+      mk_transpose4(p + i, row_stride, t);
       for (int j = 0; j < 4; j++) {
-        vf_row v = t[j] * scale;
-        if (add) v += vf_row_load(o + (i + j) * MK_PANEL);
+        mk_four v = t[j] * scale;
+        if (add) v += mk_load4(o + (i + j) * MK_PANEL);
         __builtin_memcpy(o + (i + j) * MK_PANEL, &v, sizeof v);
       }
     }

@@ -199,3 +199,22 @@ static inline float mk_load1(const float *p) {
   memcpy(&value, p, sizeof value);
   return value;
 }
+
+typedef float mk_four __attribute__((ext_vector_type(4)));
+
+static inline mk_four mk_load4(const float *p) {
+  mk_four v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+// Elements 0..<4 of four rows, `row` apart, to four columns.
+static inline __attribute__((always_inline)) void mk_transpose4(const float *p, mk_int row, mk_four columns[4]) {
+  mk_four a = mk_load4(p), b = mk_load4(p + row), c = mk_load4(p + 2 * row), d = mk_load4(p + 3 * row);
+  mk_four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  columns[0] = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+  columns[1] = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+  ab = __builtin_shufflevector(a, b, 2, 6, 3, 7), cd = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  columns[2] = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+  columns[3] = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+}

@@ -22,14 +22,6 @@ void mk_run_tiles(
   }
 }
 
-typedef float mk_four __attribute__((ext_vector_type(4)));
-
-static inline mk_four mk_load4(const float *p) {
-  mk_four v;
-  memcpy(&v, p, sizeof v);
-  return v;
-}
-
 void mk_interleave(mk_int height, mk_int depth, const float *x, mk_int ldx, float *out) {
   mk_int r = 0;
   for (; r + 4 <= height; r += 4) {
@@ -37,14 +29,8 @@ void mk_interleave(mk_int height, mk_int depth, const float *x, mk_int ldx, floa
     float *o = out + r;
     mk_int p = 0;
     for (; p + 4 <= depth; p += 4, o += 4 * height) {
-      mk_four a = mk_load4(row + p), b = mk_load4(row + ldx + p);
-      mk_four c = mk_load4(row + 2 * ldx + p), d = mk_load4(row + 3 * ldx + p);
-      mk_four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-      mk_four columns[4] = {
-        __builtin_shufflevector(ab, cd, 0, 1, 4, 5), __builtin_shufflevector(ab, cd, 2, 3, 6, 7)};
-      ab = __builtin_shufflevector(a, b, 2, 6, 3, 7), cd = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-      columns[2] = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
-      columns[3] = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+      mk_four columns[4];
+      mk_transpose4(row + p, ldx, columns);
       for (int i = 0; i < 4; i++) memcpy(o + i * height, &columns[i], sizeof columns[i]);
     }
     for (; p < depth; p++, o += height) {

@@ -66,7 +66,7 @@ MK_INLINE vf vf_copysign(vf magnitude, vf sign) {
 }
 
 typedef float vf_2 __attribute__((ext_vector_type(2)));
-typedef float vf_4 __attribute__((ext_vector_type(4)));
+typedef mk_four vf_4;
 typedef float vf_8 __attribute__((ext_vector_type(8)));
 
 // Adds the upper to the lower half until four lanes are left.
