@@ -7,6 +7,7 @@ typedef struct {
   int bias, hidden, ragged;
   mk_pool *pool;
   uint64_t seed;
+  int poisoned; // a key of the first head is not a number
 } attention_case;
 
 static int is_hidden(const attention_case *c, int full, mk_int i, mk_int j) {
@@ -35,6 +36,7 @@ static void one_attention(attention_case c) {
     .k_head = by_key ? k_row : c.tk * k_row, .k_row = by_key ? c.heads * k_row : k_row, .v = v,
     .v_head = by_key ? v_row : c.tk * v_row, .v_row = by_key ? c.heads * v_row : v_row, .tk_per_batch = c.ragged ? lengths : NULL,
     .out = out, .out_batch = c.tq * c.heads * out_row, .out_head = out_row, .out_row = c.heads * out_row};
+  if (c.poisoned) ((float *)(uintptr_t)k[0])[(c.tk / 2) * a.k_row] = NAN;
   int biases = 0;
   if (c.bias & 1) {
     float *p = check_randoms(&r, c.batch * c.tk, -1, 1);
@@ -119,14 +121,14 @@ void check_attention(void) {
   for (mk_int tq = 1; tq <= 40; tq++) {
     one_attention((attention_case){
       check_int(&r, 1, 3), check_int(&r, 1, 3), tq, check_int(&r, 1, 40), check_int(&r, 1, 40), check_int(&r, 1, 40),
-      (int)(tq % 4), tq % 3 == 0 ? 4 : 0, tq % 4 == 0, tq % 2 ? NULL : check_pool, (uint64_t)tq});
+      (int)(tq % 4), tq % 3 == 0 ? 4 : 0, tq % 4 == 0, tq % 2 ? NULL : check_pool, (uint64_t)tq, 0});
   }
   for (mk_int tq = 1; tq <= 70; tq += tq < 18 ? 1 : 13) {
     for (int bias = 4; bias < 14; bias += bias == 9 ? 3 : 1) { // 4, 5, 8, 9, 12, 13 with and without a row for all
       if (bias == 6 || bias == 7) continue;
       one_attention((attention_case){
         check_int(&r, 1, 2), check_int(&r, 1, 3), tq, check_int(&r, 1, 40), check_int(&r, 1, 20), check_int(&r, 1, 20), bias,
-        tq % 3 == 0 ? 4 : 0, tq % 4 == 0, tq % 2 ? NULL : check_pool, (uint64_t)(tq * 16 + bias)});
+        tq % 3 == 0 ? 4 : 0, tq % 4 == 0, tq % 2 ? NULL : check_pool, (uint64_t)(tq * 16 + bias), 0});
     }
   }
   // Few queries and several runs of keys, some of which a query does not see.
@@ -134,16 +136,22 @@ void check_attention(void) {
     for (int i = 0; i < 3; i++) {
       one_attention((attention_case){
         check_int(&r, 1, 3), check_int(&r, 1, 13), tq, check_int(&r, 60, 700), check_int(&r, 1, 140), check_int(&r, 1, 140), i,
-        i == 1 ? 2 : i == 2 ? -1 : 0, tq % 2, i ? check_pool : NULL, (uint64_t)(tq * 4 + i)});
+        i == 1 ? 2 : i == 2 ? -1 : 0, tq % 2, i ? check_pool : NULL, (uint64_t)(tq * 4 + i), 0});
     }
   }
-  one_attention((attention_case){2, 3, 2, 200, 64, 64, 3, 1, 0, check_pool, 57});
+  one_attention((attention_case){2, 3, 2, 200, 64, 64, 3, 1, 0, check_pool, 57, 0});
+  // One run, several runs, blocks: what is not a number stays in its head.
+  for (mk_int tq = 1; tq <= 20; tq += 6) {
+    for (mk_int tk = 20; tk <= 420; tk += 200) {
+      one_attention((attention_case){2, 3, tq, tk, 24, 20, 0, 0, 0, check_pool, (uint64_t)(tq + tk), 1});
+    }
+  }
   // Several blocks of keys, some of which a query does not see.
-  one_attention((attention_case){1, 2, 150, 403, 16, 32, 13, -1, 0, check_pool, 55});
-  one_attention((attention_case){1, 2, 150, 403, 16, 32, 3, -1, 0, check_pool, 56});
-  one_attention((attention_case){1, 2, 49, 49, 32, 32, 3, 0, 0, NULL, 50});
-  one_attention((attention_case){1, 1, 70, 300, 16, 48, 2, 7, 0, check_pool, 51});
-  one_attention((attention_case){2, 1, 1, 523, 64, 64, 1, 3, 0, NULL, 52});
-  one_attention((attention_case){1, 1, 3, 37, 64, 128, 3, 0, 0, NULL, 53});
-  one_attention((attention_case){1, 3, 33, 33, 24, 17, 2, -1, 0, NULL, 54});
+  one_attention((attention_case){1, 2, 150, 403, 16, 32, 13, -1, 0, check_pool, 55, 0});
+  one_attention((attention_case){1, 2, 150, 403, 16, 32, 3, -1, 0, check_pool, 56, 0});
+  one_attention((attention_case){1, 2, 49, 49, 32, 32, 3, 0, 0, NULL, 50, 0});
+  one_attention((attention_case){1, 1, 70, 300, 16, 48, 2, 7, 0, check_pool, 51, 0});
+  one_attention((attention_case){2, 1, 1, 523, 64, 64, 1, 3, 0, NULL, 52, 0});
+  one_attention((attention_case){1, 1, 3, 37, 64, 128, 3, 0, 0, NULL, 53, 0});
+  one_attention((attention_case){1, 3, 33, 33, 24, 17, 2, -1, 0, NULL, 54, 0});
 }
