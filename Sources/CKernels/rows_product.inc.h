@@ -1,18 +1,20 @@
 // Few rows of x times pairs of rows of w, both as they lie. Included once per instruction set.
 
-enum { MK_PRODUCT_ROWS = 6 }; // rows of x whose sums stay in registers
+enum {
+  MK_PRODUCT_ROWS = 6,    // rows of x whose sums stay in registers
+  MK_PRODUCT_AHEAD = 512, // floats, of w
+};
 
 MK_INLINE void mk_row_pair(
-  const int m, mk_int k, const float *x, mk_int ldx, const float *w0, const float *w1, mk_int ahead, float *y0,
-  float *y1, mk_int ldy) {
+  const int m, mk_int k, const float *x, mk_int ldx, const float *w0, const float *w1, float *y0, float *y1, mk_int ldy) {
   vf s0[MK_PRODUCT_ROWS], s1[MK_PRODUCT_ROWS];
 #pragma clang loop unroll(full)
   for (int i = 0; i < m; i++) s0[i] = s1[i] = 0;
   mk_int p = 0;
   for (; p + MK_WIDTH <= k; p += MK_WIDTH) {
-    // Rows are shorter than what the processor's own prefetching looks ahead within a page.
-    __builtin_prefetch(w0 + ahead + p);
-    __builtin_prefetch(w1 + ahead + p);
+    // The processor's own prefetching ends with a page.
+    __builtin_prefetch(w0 + MK_PRODUCT_AHEAD + p);
+    __builtin_prefetch(w1 + MK_PRODUCT_AHEAD + p);
     vf u = vf_load(w0 + p), v = vf_load(w1 + p);
 #pragma clang loop unroll(full)
     for (int i = 0; i < m; i++) {
@@ -37,13 +39,14 @@ MK_INLINE void mk_row_pair(
   }
 }
 
-// y[i * ldy + j] = x[i] . w[j] for i < m <= MK_PRODUCT_ROWS and j < rows.
-#define MK_ROW_PAIRS(m)                                                                                               \
-  for (mk_int j = 0; j < rows; j += 2) {                                                                              \
-    mk_int second = j + 1 < rows; /* an odd last row stands in for its neighbour */                                   \
-    float *target = y + j;                                                                                            \
-    mk_row_pair(m, k, x, ldx, w + j * ldw, w + (j + second) * ldw, 4 * ldw, target, target + second, ldy);            \
-  }                                                                                                                   \
+// y[i * ldy + j] = x[i] . w[j] for i < m <= MK_PRODUCT_ROWS and j < rows. Pairs are a row of the first half and one of the
+// second: memory gives more when it is read at two places. An odd last row stands in for its partner.
+#define MK_ROW_PAIRS(m)                                                                              \
+  for (mk_int j = 0; j < rows - rows / 2; j++) {                                                     \
+    mk_int other = j < rows / 2 ? rows - rows / 2 : 0;                                               \
+    float *target = y + j;                                                                           \
+    mk_row_pair(m, k, x, ldx, w + j * ldw, w + (j + other) * ldw, target, target + other, ldy);      \
+  }                                                                                                  \
   break;
 
 static void mk_product_rows(
