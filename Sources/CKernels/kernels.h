@@ -77,6 +77,22 @@ typedef struct {
   const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]
 } mk_blocks;
 
+// Winograd's transforms for tiles of side x side outputs, which see patches of `patch` = side + 2 rows and columns of
+// input and have patch x patch positions. Whole vectors are read and written: room behind the last tile.
+typedef struct {
+  int32_t side;
+  // Nine taps of groups of 16 pairs of channels, g[group][tap][16], to `row` of their positions:
+  // u[column * position + pair].
+  void (*weights)(int row, mk_int groups, const float *g, float *u, mk_int position);
+  // Columns of n pixels of the `patch` rows x[] that a row of tiles sees, to as many rows of out. No other pixel is read;
+  // those `ahead` of them are fetched.
+  void (*input_rows)(mk_int n, const float *const x[], mk_int ahead, float *out, mk_int row);
+  // The rows of that to positions, out[p * position + tile]; tile j starts at pixel side * j.
+  void (*input_columns)(mk_int tiles, const float *x, mk_int row, float *out, mk_int position);
+  // `side` rows of side * tiles pixels of m[p * position + tile].
+  void (*output)(mk_int tiles, const float *m, mk_int position, float bias, int32_t relu, float *out, mk_int row);
+} mk_winograd_transforms;
+
 typedef struct {
   const char *name;
   int32_t panels; // panels of the widest tile: 1 or 2
@@ -138,14 +154,7 @@ typedef struct {
   void (*every_second)(mk_int n, const float *x, float *y);
   void (*depthwise)(const mk_depthwise_strip *strip);
 
-  // Winograd's transforms of tiles of 2 x 2 outputs. Whole vectors are read and written: room behind the last tile.
-  // out[p * stride + tile], 16 positions p, of four rows of x, `row` apart; tile j starts at column 2 j.
-  void (*winograd_input)(mk_int tiles, const float *x, mk_int row, float *out, mk_int stride);
-  // Weights of n pairs of channels, n a multiple of 16: nine taps g[tap * stride + i] to 16 of u[p * stride + i].
-  void (*winograd_weights)(mk_int n, const float *g, float *u, mk_int stride);
-  // Two rows of 2 * tiles pixels of m[p * stride + tile].
-  void (*winograd_output)(
-    mk_int tiles, const float *m, mk_int stride, float bias, int32_t relu, float *top, float *bottom);
+  mk_winograd_transforms winograd2, winograd4;
 
   void (*f16_to_f32)(const uint16_t *x, mk_int n, float *y); // NULL: use the portable form
   void (*f32_to_f16)(const float *x, mk_int n, uint16_t *y);

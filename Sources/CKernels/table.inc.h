@@ -104,9 +104,8 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
     .binary = mk_binary_rows, \
     .every_second = mk_every_second, \
     .depthwise = mk_depthwise_rows, \
-    .winograd_weights = mk_winograd_weight_vectors, \
-    .winograd_input = mk_winograd_input_tiles, \
-    .winograd_output = mk_winograd_output_tiles, \
+    .winograd2 = MK_WINOGRAD(2), \
+    .winograd4 = MK_WINOGRAD(4), \
     .f16_to_f32 = mk_f16_to_f32_rows, \
     .f32_to_f16 = mk_f32_to_f16_rows, \
   }

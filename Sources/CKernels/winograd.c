@@ -1,26 +1,33 @@
-// Convolution 3 x 3 with stride 1 as Winograd's F(2 x 2, 3 x 3): 16 products for 4 outputs and channel, where a direct sum
-// takes 36, and transforms whose factors are only 1, 1/2 and 1/4, so that it is as exact as the sum.
+// Convolution 3 x 3 with stride 1 as Winograd's F(n x n, 3 x 3): (n + 2)^2 products for n^2 outputs and channel, where
+// a direct sum takes 9 n^2. Tiles of n = 4 take 36 for 144; tiles of n = 2, 16 for 36, suit images of about 8 x 8 and
+// less, of which larger tiles would leave most lanes of a panel empty.
 //
-// First all threads transform the weights and the inputs of a band of the image into scratch: u[position], in each as tiles
-// read left operands, and v[position][panel of 16 output tiles][channel][16]. Then a task is some output channels and a few
-// panels: 16 products m = u v, which stay in the second cache, and the transform back.
+// First all threads transform the inputs of a band of the image into scratch: v[position][panel of 16 tiles][channel]
+// [16]. Then a task is some output channels and a few panels. For one row of positions after the other it transforms
+// its weights to u[column][blocks as tiles read left operands] and multiplies them. All products, m[position][channel]
+// [tile], stay in the near caches, as u does, until they are transformed back. Tasks of other panels make the same u
+// again: that takes less than u of all channels, four times the weights, would take in memory and on its way to there.
 //
-// Packed weights: [tap], in each the blocks that u has.
+// Packed weights: [16 pairs of channels][tap][16], the pairs in the order of the blocks that u has.
 #include "winograd.h"
 
 enum {
   MK_TAPS = 9,
-  MK_POSITIONS = 16,
+  MK_MOST_SIDE = 4,
+  MK_MOST_PATCH = MK_MOST_SIDE + 2,
+  MK_MOST_POSITIONS = MK_MOST_PATCH * MK_MOST_PATCH,
   MK_BAND_FLOATS = 1 << 20, // transformed inputs: they stay in the last cache
-  MK_TASK_PANELS = 4,       // of the products and of one pass of the input transform
-  MK_TASK_ROWS = 48,        // output channels of the products
+  MK_TASK_PANELS = 8,       // of the products
+  MK_TASK_ROWS = 24,        // output channels of the products
   MK_TASK_CHANNELS = 8,     // input channels of a task that transforms them
-  MK_TASK_WEIGHTS = 8192,   // pairs of channels of a task that transforms their weights
   MK_LEAST_CHANNELS = 32,   // with fewer, transforms cost more than the products they spare
-  // The vector functions read and write whole vectors.
-  MK_LANES = MK_TASK_PANELS * MK_PANEL + MK_PANEL,
-  MK_ROW = 2 * MK_LANES + 2 + MK_PANEL,
-  MK_SPARE = MK_POSITIONS * MK_LANES + 4 * MK_ROW, // for the inputs of one channel
+  // Room of a worker that transforms a panel of inputs, [position][channel of the task][16], and the rows of pixels of
+  // one channel that lie under it. The vector functions read and write whole vectors.
+  MK_INPUT_POSITION = (MK_TASK_CHANNELS + 1) * MK_PANEL,
+  MK_INPUT_ROW = MK_MOST_SIDE * (2 * MK_PANEL + 1),
+  MK_INPUT_FLOATS = MK_MOST_POSITIONS * MK_INPUT_POSITION + (MK_MOST_PATCH + 1) * MK_INPUT_ROW,
+  // A row of pixels of the outputs of a task.
+  MK_OUTPUT_ROW = MK_MOST_SIDE * (MK_TASK_PANELS + 1) * MK_PANEL,
 };
 
 int32_t mk_is_winograd(const mk_conv_shape *s) {
@@ -28,7 +35,7 @@ int32_t mk_is_winograd(const mk_conv_shape *s) {
     s->dilation_w == 1 && s->groups == 1 && s->channels >= MK_LEAST_CHANNELS && s->out_channels >= MK_LEAST_CHANNELS;
 }
 
-// Pairs of channels, in whole vectors.
+// Pairs of channels, in whole groups.
 static mk_int mk_pairs(const mk_conv_shape *s) { return mk_round_up(s->out_channels * s->channels, MK_PANEL); }
 
 size_t mk_winograd_packed_bytes(const mk_conv_shape *s) { return (size_t)MK_TAPS * (size_t)mk_pairs(s) * sizeof(float); }
@@ -42,137 +49,141 @@ typedef struct {
 static void mk_pack_winograd_block(void *context, mk_int block, int32_t worker) {
   const mk_winograd_pack_call *call = context;
   const mk_conv_shape *s = call->s;
-  mk_int blocks = mk_ceil_div(s->out_channels, mk_current_kernels()->rows), pairs = mk_pairs(s);
+  mk_int blocks = mk_ceil_div(s->out_channels, mk_current_kernels()->rows);
   mk_int first = mk_part(s->out_channels, blocks, block), height = mk_part(s->out_channels, blocks, block + 1) - first;
   (void)worker;
   for (mk_int r = 0; r < height; r++) {
     const float *row = call->weights + (first + r) * s->channels * MK_TAPS;
-    float *to = call->packed + first * s->channels + r;
     for (mk_int c = 0; c < s->channels; c++) {
-      for (int t = 0; t < MK_TAPS; t++) to[t * pairs + c * height] = mk_load1(row + c * MK_TAPS + t);
+      mk_int pair = first * s->channels + c * height + r;
+      float *to = call->packed + pair / MK_PANEL * MK_TAPS * MK_PANEL + pair % MK_PANEL;
+      for (int t = 0; t < MK_TAPS; t++) to[t * MK_PANEL] = mk_load1(row + c * MK_TAPS + t);
     }
   }
 }
 
 void mk_winograd_pack(mk_pool *pool, const mk_conv_shape *s, const float *weights, void *packed) {
   mk_winograd_pack_call call = {s, weights, packed};
-  mk_int used = s->out_channels * s->channels, pairs = mk_pairs(s);
-  for (int t = 0; t < MK_TAPS; t++) {
-    memset(call.packed + t * pairs + used, 0, (size_t)(pairs - used) * sizeof(float));
-  }
+  mk_int groups = mk_pairs(s) / MK_PANEL; // the last may not be full
+  if (groups > 0) memset(call.packed + (groups - 1) * MK_TAPS * MK_PANEL, 0, MK_TAPS * MK_PANEL * sizeof(float));
   mk_parallel(pool, mk_ceil_div(s->out_channels, mk_current_kernels()->rows), mk_pack_winograd_block, &call);
 }
 
 typedef struct {
   const mk_kernels *kernels;
+  const mk_winograd_transforms *transforms;
   const mk_conv_shape *s;
   const float *x, *packed, *bias, *residual;
   mk_activation activation;
   float *y;
+  mk_int side, patch, positions; // of a tile of outputs; of its inputs; patch * patch
   mk_int tile_columns, tiles, panels;
-  mk_int bands, most_panels;      // of the longest band
-  mk_int row_parts, weight_tasks; // of the products; of the transforms
-  mk_int worker_floats;
+  mk_int bands, most_panels; // of the longest band
+  mk_int row_parts;
+  mk_int results, weights, worker_floats; // of one worker: m, u, all
   mk_int image, panel0, band_panels, panel_parts; // of this band
-  float *u, *v, *workers;
+  float *v, *workers;
 } mk_winograd_call;
 
+// Panels of tiles of one image.
+static mk_int mk_winograd_panels(const mk_conv_shape *s, mk_int side) {
+  return mk_ceil_div(mk_ceil_div(s->out_width, side) * mk_ceil_div(s->out_height, side), MK_PANEL);
+}
+
 static void mk_plan_winograd(mk_winograd_call *c, const mk_pool *pool, const mk_conv_shape *s) {
+  c->kernels = mk_current_kernels();
+  // The fewer products, those of lanes without a tile included.
+  int32_t large = 36 * mk_winograd_panels(s, 4) < 16 * mk_winograd_panels(s, 2);
+  c->transforms = large ? &c->kernels->winograd4 : &c->kernels->winograd2;
   c->s = s;
-  c->tile_columns = mk_ceil_div(s->out_width, 2);
-  c->tiles = c->tile_columns * mk_ceil_div(s->out_height, 2);
+  c->side = c->transforms->side, c->patch = c->side + 2, c->positions = c->patch * c->patch;
+  c->tile_columns = mk_ceil_div(s->out_width, c->side);
+  c->tiles = c->tile_columns * mk_ceil_div(s->out_height, c->side);
   c->panels = mk_max(mk_ceil_div(c->tiles, MK_PANEL), 1);
-  mk_int most = mk_max(MK_BAND_FLOATS / (MK_POSITIONS * MK_PANEL * s->channels), MK_TASK_PANELS);
+  mk_int most = mk_max(MK_BAND_FLOATS / (c->positions * MK_PANEL * s->channels), MK_TASK_PANELS);
   c->bands = mk_ceil_div(c->panels, most);
   c->most_panels = mk_ceil_div(c->panels, c->bands);
   c->row_parts = mk_max(mk_ceil_div(s->out_channels, MK_TASK_ROWS), 1);
   mk_int threads = mk_pool_threads(pool);
   if (threads > 1) {
     mk_int wanted = mk_ceil_div(threads * 4, mk_ceil_div(c->most_panels, MK_TASK_PANELS));
-    c->row_parts = mk_max(c->row_parts, mk_min(wanted, mk_ceil_div(s->out_channels, MK_BLOCK_ROWS)));
+    c->row_parts = mk_round_up(mk_max(c->row_parts, wanted), threads);
   }
-  c->weight_tasks = mk_ceil_div(mk_pairs(s), MK_TASK_WEIGHTS);
-  // Results of a task, 16 positions of at most so many rows, and two rows of pixels; or what a transform needs.
+  c->row_parts = mk_min(c->row_parts, mk_ceil_div(s->out_channels, MK_BLOCK_ROWS));
   mk_int rows = mk_ceil_div(s->out_channels, c->row_parts) + MK_BLOCK_ROWS;
-  c->worker_floats = mk_round_up(mk_max(MK_POSITIONS * rows * MK_TASK_PANELS * MK_PANEL + 4 * MK_LANES, MK_SPARE), MK_PANEL);
+  c->results = c->positions * (rows * mk_min(c->most_panels, MK_TASK_PANELS) + 1) * MK_PANEL;
+  c->weights = c->patch * (rows * s->channels + 3 * MK_PANEL);
+  mk_int task = c->results + c->weights + c->side * MK_OUTPUT_ROW;
+  c->worker_floats = mk_round_up(mk_max(task, MK_INPUT_FLOATS), MK_PANEL);
 }
 
 size_t mk_winograd_scratch(const mk_pool *pool, const mk_conv_shape *s) {
   mk_winograd_call c = {0};
   mk_plan_winograd(&c, pool, s);
-  mk_int inputs = c.most_panels * MK_PANEL * s->channels;
-  mk_int floats = MK_POSITIONS * (mk_pairs(s) + inputs) + c.worker_floats * mk_pool_threads(pool);
-  return (size_t)floats * sizeof(float) + 64;
+  mk_int inputs = c.positions * c.most_panels * MK_PANEL * s->channels;
+  return (size_t)(inputs + c.worker_floats * mk_pool_threads(pool)) * sizeof(float) + 64;
 }
 
-// Four rows of a plane, from row `top` and column `left` on, `count` elements each, zeros in the padding.
-static void mk_copy_rows(const mk_conv_shape *s, const float *plane, mk_int top, mk_int left, mk_int count, float *rows) {
+// What `tiles` tiles of a row of tiles, the first of them at (i, j), see of a channel, its columns transformed; zeros
+// beyond the image.
+static void mk_transform_rows(
+  const mk_winograd_call *c, mk_int channel, mk_int i, mk_int j, mk_int tiles, const float *zeros, float *rows) {
+  const mk_conv_shape *s = c->s;
+  const float *plane = c->x + (c->image * s->channels + channel) * s->height * s->width;
+  mk_int top = c->side * i - s->pad_top, left = c->side * j - s->pad_left, count = c->side * tiles + 2;
   mk_int from = mk_min(mk_max(-left, 0), count), to = mk_max(mk_min(s->width - left, count), from);
-  for (int r = 0; r < 4; r++, rows += MK_ROW) {
-    mk_int row = top + r;
-    if (row < 0 || row >= s->height) {
-      memset(rows, 0, (size_t)count * sizeof(float));
-      continue;
-    }
+  const float *x[MK_MOST_PATCH];
+  for (int r = 0; r < c->patch; r++) {
+    x[r] = top + r < 0 || top + r >= s->height ? zeros : plane + (top + r) * s->width + left + from;
+  }
+  // Short rows of many planes are nothing that the processor foresees: those of the next plane are fetched.
+  mk_int ahead = channel + 1 < s->channels ? s->height * s->width : 0;
+  if (to > from) c->transforms->input_rows(to - from, x, ahead, rows + from, MK_INPUT_ROW);
+  for (int r = 0; r < c->patch && to - from < count; r++, rows += MK_INPUT_ROW) {
     memset(rows, 0, (size_t)from * sizeof(float));
-    if (to > from) memcpy(rows + from, plane + row * s->width + left + from, (size_t)(to - from) * sizeof(float));
     memset(rows + to, 0, (size_t)(count - to) * sizeof(float));
   }
 }
 
 // Writes v of some channels of this band.
-static void mk_transform_inputs(const mk_winograd_call *c, mk_int channel0, mk_int channel1, float *spare) {
+static void mk_transform_inputs(void *context, mk_int task, int32_t worker) {
+  const mk_winograd_call *c = context;
   const mk_conv_shape *s = c->s;
-  float *transformed = spare, *rows = spare + MK_POSITIONS * MK_LANES;
+  mk_int channel0 = task * MK_TASK_CHANNELS, channel1 = mk_min(channel0 + MK_TASK_CHANNELS, s->channels);
+  float *transformed = c->workers + worker * c->worker_floats;
+  float *rows = transformed + MK_MOST_POSITIONS * MK_INPUT_POSITION, *zeros = rows + MK_MOST_PATCH * MK_INPUT_ROW;
   mk_int position = c->band_panels * s->channels * MK_PANEL;
-  memset(spare, 0, MK_SPARE * sizeof(float)); // whole vectors are read
-  for (mk_int panel0 = 0; panel0 < c->band_panels; panel0 += MK_TASK_PANELS) {
-    mk_int panels = mk_min(c->band_panels - panel0, MK_TASK_PANELS);
-    mk_int first = (c->panel0 + panel0) * MK_PANEL, tiles = mk_min(panels * MK_PANEL, c->tiles - first);
+  memset(transformed, 0, MK_INPUT_FLOATS * sizeof(float)); // whole vectors are read
+  for (mk_int panel = 0; panel < c->band_panels; panel++) {
+    mk_int first = (c->panel0 + panel) * MK_PANEL, last = mk_min(first + MK_PANEL, c->tiles);
+    // A vector that ends behind a panel is overwritten by the next channel.
     for (mk_int channel = channel0; channel < channel1; channel++) {
-      const float *plane = c->x + (c->image * s->channels + channel) * s->height * s->width;
-      for (mk_int tile = first; tile < first + tiles;) {
-        mk_int i = tile / c->tile_columns, j = tile % c->tile_columns;
-        mk_int n = mk_min(c->tile_columns - j, first + tiles - tile);
-        mk_copy_rows(s, plane, 2 * i - s->pad_top, 2 * j - s->pad_left, 2 * n + 2, rows);
-        c->kernels->winograd_input(n, rows, MK_ROW, transformed + (tile - first), MK_LANES);
+      float *out = transformed + (channel - channel0) * MK_PANEL;
+      for (mk_int tile = first; tile < last;) {
+        mk_int i = tile / c->tile_columns, j = tile % c->tile_columns, n = mk_min(c->tile_columns - j, last - tile);
+        mk_transform_rows(c, channel, i, j, n, zeros, rows);
+        c->transforms->input_columns(n, rows, MK_INPUT_ROW, out + (tile - first), MK_INPUT_POSITION);
         tile += n;
       }
-      for (int p = 0; p < MK_POSITIONS; p++) {
-        for (mk_int panel = 0; panel < panels; panel++) {
-          memcpy(
-            c->v + p * position + ((panel0 + panel) * s->channels + channel) * MK_PANEL,
-            transformed + p * MK_LANES + panel * MK_PANEL, MK_PANEL * sizeof(float));
-        }
-      }
+    }
+    for (int p = 0; p < c->positions; p++) {
+      memcpy(
+        c->v + p * position + (panel * s->channels + channel0) * MK_PANEL, transformed + p * MK_INPUT_POSITION,
+        (size_t)(channel1 - channel0) * MK_PANEL * sizeof(float));
     }
   }
 }
 
-// Inputs, and in the first band weights.
-static void mk_transform_task(void *context, mk_int task, int32_t worker) {
-  const mk_winograd_call *c = context;
-  mk_int inputs = mk_ceil_div(c->s->channels, MK_TASK_CHANNELS);
-  if (task < inputs) {
-    mk_int channel = task * MK_TASK_CHANNELS;
-    mk_transform_inputs(
-      c, channel, mk_min(channel + MK_TASK_CHANNELS, c->s->channels), c->workers + worker * c->worker_floats);
-    return;
-  }
-  mk_int pairs = mk_pairs(c->s), first = (task - inputs) * MK_TASK_WEIGHTS;
-  c->kernels->winograd_weights(mk_min(pairs - first, MK_TASK_WEIGHTS), c->packed + first, c->u + first, pairs);
-}
-
-// Two rows of `2 * tiles` pixels, from tile `first` on, to where they belong in plane y.
-static void mk_place_outputs(
-  const mk_winograd_call *c, mk_int plane, mk_int first, mk_int tiles, const float *top, const float *bottom) {
+// `side` rows of pixels of some tiles, from tile `first` on, to where they belong in plane y.
+static void mk_place_outputs(const mk_winograd_call *c, mk_int plane, mk_int first, mk_int tiles, const float *pixels) {
   const mk_conv_shape *s = c->s;
   for (mk_int tile = first; tile < first + tiles;) {
     mk_int i = tile / c->tile_columns, j = tile % c->tile_columns;
-    mk_int n = mk_min(c->tile_columns - j, first + tiles - tile), count = mk_min(2 * n, s->out_width - 2 * j);
-    for (int r = 0; r < 2 && 2 * i + r < s->out_height; r++) {
-      const float *from = (r ? bottom : top) + 2 * (tile - first);
-      mk_int at = (plane * s->out_height + 2 * i + r) * s->out_width + 2 * j;
+    mk_int n = mk_min(c->tile_columns - j, first + tiles - tile);
+    mk_int row = c->side * i, column = c->side * j, count = mk_min(c->side * n, s->out_width - column);
+    for (mk_int r = 0; r < c->side && row + r < s->out_height; r++) {
+      const float *from = pixels + r * MK_OUTPUT_ROW + c->side * (tile - first);
+      mk_int at = (plane * s->out_height + row + r) * s->out_width + column;
       if (c->residual) {
         c->kernels->binary(MK_ADD, count, from, 1, c->residual + at, 1, c->y + at);
       } else {
@@ -193,23 +204,31 @@ static void mk_winograd_task(void *context, mk_int task, int32_t worker) {
   mk_int part = task % c->panel_parts, row_part = task / c->panel_parts;
   mk_int panel0 = mk_part(c->band_panels, c->panel_parts, part);
   mk_int panels = mk_part(c->band_panels, c->panel_parts, part + 1) - panel0;
-  mk_int first = (c->panel0 + panel0) * MK_PANEL, tiles = mk_min(panels * MK_PANEL, c->tiles - first), lanes = panels * MK_PANEL;
+  mk_int first = (c->panel0 + panel0) * MK_PANEL, lanes = panels * MK_PANEL, tiles = mk_min(lanes, c->tiles - first);
   // Some of the blocks that were packed.
   mk_int blocks = mk_ceil_div(s->out_channels, kernels->rows);
   mk_int channel = mk_part(s->out_channels, blocks, mk_part(blocks, c->row_parts, row_part));
   mk_int rows = mk_part(s->out_channels, blocks, mk_part(blocks, c->row_parts, row_part + 1)) - channel;
-  float *m = c->workers + worker * c->worker_floats, *top = m + c->worker_floats - 4 * MK_LANES;
-  float *bottom = top + 2 * MK_LANES;
-  for (int p = 0; p < MK_POSITIONS; p++) {
-    mk_int wide = kernels->panels;
+  float *m = c->workers + worker * c->worker_floats, *u = m + c->results, *pixels = u + c->weights;
+  // A panel more than it needs: multiples of a power of two would share a few sets of the first cache.
+  mk_int m_position = rows * lanes + MK_PANEL;
+  // Whole groups of pairs of channels, of which this task's may be only the middle.
+  mk_int pair = channel * s->channels, group = pair / MK_PANEL;
+  mk_int groups = mk_ceil_div(pair + rows * s->channels, MK_PANEL) - group, u_position = (groups + 1) * MK_PANEL;
+  mk_int wide = kernels->panels;
+  for (int p = 0; p < c->positions; p++) {
+    if (p % c->patch == 0) {
+      const float *weights = c->packed + group * MK_TAPS * MK_PANEL;
+      c->transforms->weights((int)(p / c->patch), groups, weights, u, u_position);
+    }
     for (mk_int panel = 0; panel < panels; panel += wide) {
       mk_int together = mk_min(wide, panels - panel);
       mk_tile t = {
-        .a = c->u + p * mk_pairs(s) + channel * s->channels,
+        .a = u + p % c->patch * u_position + pair % MK_PANEL,
         .b = c->v + (p * c->band_panels + panel0 + panel) * s->channels * MK_PANEL,
         .b_panel = s->channels * MK_PANEL,
         .k = s->channels,
-        .c = m + p * rows * lanes + panel * MK_PANEL,
+        .c = m + p * m_position + panel * MK_PANEL,
         .ldc = lanes,
         .c_panel = MK_PANEL,
         .columns = together * MK_PANEL,
@@ -220,8 +239,8 @@ static void mk_winograd_task(void *context, mk_int task, int32_t worker) {
   for (mk_int r = 0; r < rows; r++) {
     float bias = c->bias ? mk_load1(c->bias + channel + r) : 0;
     int32_t relu = c->activation == MK_ACT_RELU && !c->residual;
-    kernels->winograd_output(tiles, m + r * lanes, rows * lanes, bias, relu, top, bottom);
-    mk_place_outputs(c, c->image * s->out_channels + channel + r, first, tiles, top, bottom);
+    c->transforms->output(tiles, m + r * lanes, m_position, bias, relu, pixels, MK_OUTPUT_ROW);
+    mk_place_outputs(c, c->image * s->out_channels + channel + r, first, tiles, pixels);
   }
 }
 
@@ -229,22 +248,17 @@ void mk_winograd(
   mk_pool *pool, const mk_conv_shape *shape, const float *x, const void *packed, const float *bias,
   mk_activation activation, const float *residual, float *y, void *scratch) {
   mk_winograd_call c = {
-    .kernels = mk_current_kernels(), .x = x, .packed = packed, .bias = bias, .residual = residual,
-    .activation = activation, .y = y};
+    .x = x, .packed = packed, .bias = bias, .residual = residual, .activation = activation, .y = y, .v = scratch};
   mk_plan_winograd(&c, pool, shape);
   if (c.tiles <= 0) return;
-  c.u = scratch;
-  c.v = c.u + MK_POSITIONS * mk_pairs(shape);
-  c.workers = c.v + MK_POSITIONS * c.most_panels * MK_PANEL * shape->channels;
-  pool = mk_pool_for(pool, shape->out_channels * c.tiles * MK_POSITIONS * shape->channels, MK_PARALLEL_PRODUCTS);
+  c.workers = c.v + c.positions * c.most_panels * MK_PANEL * shape->channels;
+  pool = mk_pool_for(pool, shape->out_channels * c.tiles * c.positions * shape->channels, MK_PARALLEL_PRODUCTS);
   for (c.image = 0; c.image < shape->batch; c.image++) {
     for (mk_int band = 0; band < c.bands; band++) {
       c.panel0 = mk_part(c.panels, c.bands, band);
       c.band_panels = mk_part(c.panels, c.bands, band + 1) - c.panel0;
       c.panel_parts = mk_ceil_div(c.band_panels, MK_TASK_PANELS);
-      mk_int transforms = mk_ceil_div(shape->channels, MK_TASK_CHANNELS);
-      if (c.image == 0 && band == 0) transforms += c.weight_tasks;
-      mk_parallel(pool, transforms, mk_transform_task, &c);
+      mk_parallel(pool, mk_ceil_div(shape->channels, MK_TASK_CHANNELS), mk_transform_inputs, &c);
       mk_parallel(pool, c.panel_parts * c.row_parts, mk_winograd_task, &c);
     }
   }

@@ -273,7 +273,7 @@ void mk_f32_to_bf16(const float *x, mk_int n, uint16_t *y);
 /* ---- Content ------------------------------------------------------------------------------------------------- */
 
 /* Changes with every change of a packed layout: what was packed under another number is of no use. */
-#define MK_PACKED_VERSION 1
+#define MK_PACKED_VERSION 2
 
 /* 128 bits that stand for n bytes, the same for every pool. Tells damage, not forgery. */
 void mk_content_hash(mk_pool *pool, const void *bytes, mk_int n, uint64_t hash[2]);
