@@ -16,6 +16,8 @@ enum {
 
 static mk_int mk_conv_depth(const mk_conv_shape *s) { return s->channels / s->groups * s->kernel_h * s->kernel_w; }
 
+mk_int mk_conv_block_rows(void) { return mk_current_kernels()->rows; }
+
 size_t mk_conv_packed_bytes(const mk_conv_shape *s) {
   if (mk_is_winograd(s)) return mk_winograd_packed_bytes(s);
   mk_int depth = mk_conv_depth(s);

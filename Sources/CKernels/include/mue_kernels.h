@@ -67,7 +67,7 @@ typedef enum {
   MK_ISA_WIDEST = MK_ISA_AVX512_BF16
 } mk_isa;
 /* For tests: use this instruction set from now on. 0: the processor does not have it (nothing changes). Packed weights
- * are the same for all of them. MK_ISA_BEST: what it was at first. */
+ * of mk_linear are the same for all of them. MK_ISA_BEST: what it was at first. */
 int32_t mk_isa_force(int32_t isa);
 /* "portable", "neon", "avx2", "avx2-vnni", "avx512", "avx512-vnni" or "avx512-vnni-bf16". */
 const char *mk_isa_name(void);
@@ -236,6 +236,8 @@ typedef struct {
   mk_int dilation_h, dilation_w, pad_top, pad_left;  /* what lies beyond the input counts as zero */
   mk_int groups;
 } mk_conv_shape;
+/* What packed weights depend on besides: the instruction set's tiles have this many rows. */
+mk_int mk_conv_block_rows(void);
 /* weights [out_channels, channels / groups, kernel_h, kernel_w]. */
 size_t mk_conv_packed_bytes(const mk_conv_shape *shape);
 void mk_conv_pack(mk_pool *pool, const mk_conv_shape *shape, const float *weights, void *packed);

@@ -70,17 +70,18 @@ extension Operator {
   ) throws(MueError) -> Buffer {
     var shape = shape
     let byteCount = Int(clamping: mk_conv_packed_bytes(&shape))
-    return try store.packed(.init("conv.\(layoutKey(shape))", weights), of: weights, byteCount: byteCount) { target in
+    return try store.packed(.init(layoutKey(shape), weights), of: weights, byteCount: byteCount) { target in
       mk_conv_pack(pool, &shape, UnsafePointer(weights.pointer.assumingMemoryBound(to: Float.self)), target)
     }
   }
 
-  /// What the packed weights depend on: image sizes do not count, so plans of all shapes share them.
+  /// What the packed weights depend on: the height of their blocks, which differs between instruction sets, and the
+  /// sizes. Those of images do not count, so plans of all shapes share them.
   private static func layoutKey(_ s: mk_conv_shape) -> String {
-    [
+    let sizes = [
       s.channels, s.out_channels, s.groups, s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w,
     ]
-    .map { String($0) }.joined(separator: ".")
+    return "conv.rows\(mk_conv_block_rows())." + sizes.map { String($0) }.joined(separator: ".")
   }
 
   private static func convolutionShape(
