@@ -28,8 +28,9 @@ void convolutions(const std::vector<Case> &cases) {
     mk_conv_shape s = {1, c.channels, c.size, c.size, c.out, size, size, c.kernel, c.kernel, c.stride, c.stride, 1, 1, pad, pad, c.groups};
     Floats x = randoms(c.channels * c.size * c.size, 1), w = randoms(c.out * in * c.kernel * c.kernel, 2);
     Floats bias = randoms(c.out, 3), y(c.out * size * size), d(c.out * size * size);
-    void *packed = memory(mk_conv_packed_bytes(&s)), *scratch = memory(mk_conv_scratch(nullptr, &s));
-    mk_conv_pack(nullptr, &s, w.data(), packed);
+    const mk_weights type = MK_WEIGHTS_F32;
+    void *packed = memory(mk_conv_packed_bytes(type, &s)), *scratch = memory(mk_conv_scratch(nullptr, type, &s));
+    mk_conv_pack(nullptr, type, &s, w.data(), packed);
     using tag = dnnl::memory::format_tag;
     auto f32 = dnnl::memory::data_type::f32;
     dnnl::memory::dims xs = {1, c.channels, c.size, c.size}, ys = {1, c.out, size, size};
@@ -49,7 +50,7 @@ void convolutions(const std::vector<Case> &cases) {
     std::unordered_map<int, dnnl::memory> arguments = {
       {DNNL_ARG_SRC, xp}, {DNNL_ARG_WEIGHTS, wp}, {DNNL_ARG_BIAS, bm}, {DNNL_ARG_DST, yp}};
     auto times = race({
-      [&] { mk_conv(nullptr, &s, x.data(), packed, bias.data(), MK_ACT_NONE, nullptr, y.data(), scratch); },
+      [&] { mk_conv(nullptr, type, &s, x.data(), packed, bias.data(), MK_ACT_NONE, nullptr, y.data(), scratch); },
       [&] {
         convolution.execute(stream, arguments);
         stream.wait();

@@ -44,17 +44,18 @@ Row measure_layer(const Layer &c, mk_weights type) {
   mk_conv_shape s = {1, c.channels, c.size, c.size, c.out, size, size, c.kernel, c.kernel, c.stride, c.stride, 1, 1, pad, pad, 1};
   Floats x = randoms(c.channels * c.size * c.size, 1), w = randoms(c.out * c.channels * c.kernel * c.kernel, 2);
   Floats bias = randoms(c.out, 3), y(c.out * size * size);
-  size_t bytes = mk_conv_packed_bytes(&s);
-  auto packed = memory(bytes), scratch = memory(mk_conv_scratch(nullptr, &s));
-  mk_conv_pack(nullptr, &s, w.data(), packed.get());
+  size_t bytes = mk_conv_packed_bytes(type, &s);
+  auto packed = memory(bytes), scratch = memory(mk_conv_scratch(nullptr, type, &s));
+  mk_conv_pack(nullptr, type, &s, w.data(), packed.get());
   std::string kernel = std::to_string(c.kernel) + " x " + std::to_string(c.kernel);
   if (c.stride > 1) kernel += ", stride " + std::to_string(c.stride);
   std::string pixels = std::to_string(size) + " x " + std::to_string(size);
-  Row row = {"convolution", std::to_string(c.channels) + " to " + std::to_string(c.out) + ", " + kernel + ", " + pixels, "float32", 0, 0, false, 0, ""};
+  Row row = {"convolution", std::to_string(c.channels) + " to " + std::to_string(c.out) + ", " + kernel + ", " + pixels,
+    type == MK_WEIGHTS_INT8 ? "int8" : "float32", 0, 0, false, 0, ""};
   Work work = {2e-9 * double(c.out * size * size) * double(c.channels * c.kernel * c.kernel),
     double(bytes + 4 * (x.size() + y.size())), type, false};
   return measure(row, work, [&] {
-    mk_conv(nullptr, &s, x.data(), packed.get(), bias.data(), MK_ACT_RELU, nullptr, y.data(), scratch.get());
+    mk_conv(nullptr, type, &s, x.data(), packed.get(), bias.data(), MK_ACT_RELU, nullptr, y.data(), scratch.get());
   }, onednn(c, size, type, x, w, bias));
 }
 
@@ -66,6 +67,7 @@ std::vector<Row> convolution_rows() {
          {128, 120, 128, 3, 2}, {128, 60, 128, 3, 1}, {128, 60, 512, 1, 1}, {512, 60, 128, 1, 1}, {256, 60, 256, 3, 2},
          {256, 30, 256, 3, 1}, {256, 30, 1024, 1, 1}, {1024, 30, 256, 1, 1}}) {
     rows.push_back(measure_layer(c, MK_WEIGHTS_F32));
+    if (c.kernel == 1) rows.push_back(measure_layer(c, MK_WEIGHTS_INT8)); // others have no form of their own
   }
   return rows;
 }

@@ -4,27 +4,27 @@
 //
 // Packed weights, per group: [depth part], and in each blocks of output channels as tiles read them, [depth][height].
 // Depthwise: as given.
+#include "convolution.h"
+
+#include "convolution_int8.h"
 #include "depthwise.h"
 #include "winograd.h"
 
-enum {
-  MK_COLUMN_FLOATS = 48 * 1024, // columns of one task and depth block: they stay in the second cache
-  MK_MAX_PIXELS = 1024,         // pixels of one task
-  MK_PLANES_AHEAD = 6,          // of the plane that is copied, the one that is fetched
-  MK_WEIGHT_ROWS = 96,          // output channels whose weights stay there beside them
-};
+enum { MK_PLANES_AHEAD = 6 }; // of the plane that is copied, the one that is fetched
 
 static mk_int mk_conv_depth(const mk_conv_shape *s) { return s->channels / s->groups * s->kernel_h * s->kernel_w; }
 
-size_t mk_conv_packed_bytes(const mk_conv_shape *s) {
+mk_weights mk_conv_weights(mk_weights type, const mk_conv_shape *s) {
+  return type == MK_WEIGHTS_INT8 && mk_has_int8(s) ? MK_WEIGHTS_INT8 : MK_WEIGHTS_F32;
+}
+
+mk_int mk_conv_block_rows(void) { return mk_current_kernels()->rows; }
+
+size_t mk_conv_packed_bytes(mk_weights type, const mk_conv_shape *s) {
+  if (mk_conv_weights(type, s) == MK_WEIGHTS_INT8) return mk_conv_int8_packed_bytes(s);
   if (mk_is_winograd(s)) return mk_winograd_packed_bytes(s);
   mk_int depth = mk_conv_depth(s);
   return (size_t)s->out_channels * (size_t)depth * sizeof(float);
-}
-
-static mk_int mk_depth_parts(mk_int depth) { return mk_max(mk_ceil_div(depth, MK_MAX_DEPTH), 1); }
-static mk_int mk_first_depth(mk_int depth, mk_int part) {
-  return mk_min(mk_part(mk_ceil_div(depth, MK_CHUNK), mk_depth_parts(depth), part) * MK_CHUNK, depth);
 }
 
 typedef struct {
@@ -46,13 +46,17 @@ static void mk_pack_conv_part(void *context, mk_int task, int32_t worker) {
     c->packed + group * channels * depth + first * channels);
 }
 
-void mk_conv_pack(mk_pool *pool, const mk_conv_shape *s, const float *weights, void *packed) {
+void mk_conv_pack(mk_pool *pool, mk_weights type, const mk_conv_shape *s, const float *weights, void *packed) {
+  if (mk_conv_weights(type, s) == MK_WEIGHTS_INT8) {
+    mk_conv_int8_pack(pool, s, weights, packed);
+    return;
+  }
   if (mk_is_winograd(s)) {
     mk_winograd_pack(pool, s, weights, packed);
     return;
   }
   if (mk_is_depthwise(s)) {
-    memcpy(packed, weights, mk_conv_packed_bytes(s));
+    memcpy(packed, weights, mk_conv_packed_bytes(type, s));
     return;
   }
   mk_conv_pack_call call = {s, weights, packed};
@@ -67,46 +71,61 @@ typedef struct {
   float *y;
   int32_t add_to_y;
   float *scratch;
-  mk_int depth, depth_parts, pixels, pixel_parts, row_groups, shares;
+  mk_int depth, depth_parts;
+  mk_conv_parts parts;
 } mk_conv_call;
 
-static void mk_plan_conv(mk_conv_call *c, const mk_pool *pool, const mk_conv_shape *s) {
-  c->s = s;
-  c->depth = mk_conv_depth(s);
-  c->depth_parts = mk_depth_parts(c->depth);
-  c->pixels = s->out_height * s->out_width;
-  mk_int depth = mk_round_up(mk_max(mk_ceil_div(c->depth, c->depth_parts), 1), MK_CHUNK);
-  mk_int together = mk_min(MK_COLUMN_FLOATS / depth / MK_PANEL * MK_PANEL, MK_MAX_PIXELS);
-  c->pixel_parts = mk_max(mk_ceil_div(c->pixels, together), 1);
-  mk_int threads = mk_pool_threads(pool);
+mk_conv_parts mk_share_conv(const mk_pool *pool, const mk_conv_shape *s, mk_int units) {
+  mk_int pixels = s->out_height * s->out_width, channels = s->out_channels / s->groups;
+  mk_conv_parts parts = {
+    .pixels = pixels,
+    .pixel_parts = mk_max(mk_ceil_div(pixels, mk_most_pixels(units)), 1),
+    .row_groups = mk_max(mk_ceil_div(channels, MK_WEIGHT_ROWS), 1),
+    .shares = 1,
+  };
+  mk_int threads = mk_pool_threads(pool), planes = s->batch * s->groups;
   if (threads > 1) {
     // Enough tasks for all threads, but whole rows of panels.
-    mk_int wanted = mk_ceil_div(threads * 3, mk_max(s->batch * s->groups, 1));
-    c->pixel_parts = mk_max(c->pixel_parts, mk_min(wanted, c->pixels / (4 * MK_PANEL)));
+    mk_int wanted = mk_ceil_div(threads * 3, mk_max(planes, 1));
+    parts.pixel_parts = mk_max(parts.pixel_parts, mk_min(wanted, pixels / (4 * MK_PANEL)));
   }
-  c->row_groups = mk_max(mk_ceil_div(s->out_channels / s->groups, MK_WEIGHT_ROWS), 1);
-  mk_int tasks = s->batch * s->groups * c->pixel_parts;
+  mk_int tasks = planes * parts.pixel_parts;
   // Sharing the output channels out as well makes the columns more than once, so only where tasks are short.
-  c->shares = 1;
   if (threads > 1 && tasks < 2 * threads) {
-    c->shares = mk_min(mk_ceil_div(2 * threads, mk_max(tasks, 1)), mk_max(s->out_channels / s->groups / MK_PANEL, 1));
-    c->row_groups = mk_max(c->row_groups, c->shares);
+    parts.shares = mk_min(mk_ceil_div(2 * threads, mk_max(tasks, 1)), mk_max(channels / MK_PANEL, 1));
+    parts.row_groups = mk_max(parts.row_groups, parts.shares);
   }
+  return parts;
+}
+
+mk_conv_place mk_place_conv(const mk_conv_shape *s, const mk_conv_parts *parts, mk_int task) {
+  mk_int share = task % parts->shares, pixel_part = task / parts->shares % parts->pixel_parts;
+  mk_int rest = task / parts->shares / parts->pixel_parts, panels = mk_ceil_div(parts->pixels, MK_PANEL);
+  mk_int pixel0 = mk_part(panels, parts->pixel_parts, pixel_part) * MK_PANEL;
+  mk_int pixel1 = mk_min(mk_part(panels, parts->pixel_parts, pixel_part + 1) * MK_PANEL, parts->pixels);
+  return (mk_conv_place){
+    .image = rest / s->groups,
+    .group = rest % s->groups,
+    .pixel0 = pixel0,
+    .pixels = mk_max(pixel1 - pixel0, 0),
+    .row_group0 = mk_part(parts->row_groups, parts->shares, share),
+    .row_group1 = mk_part(parts->row_groups, parts->shares, share + 1),
+  };
 }
 
 // Columns of one worker, and a row of pixels for making them.
-enum { MK_CONV_WORKER_FLOATS = MK_COLUMN_FLOATS + MK_MAX_DEPTH * MK_PANEL + MK_MAX_PIXELS + MK_PANEL };
+enum { MK_CONV_WORKER_FLOATS = MK_COLUMN_UNITS + MK_MAX_DEPTH * MK_PANEL + MK_MAX_PIXELS + MK_PANEL };
 
-size_t mk_conv_scratch(const mk_pool *pool, const mk_conv_shape *s) {
+size_t mk_conv_scratch(const mk_pool *pool, mk_weights type, const mk_conv_shape *s) {
+  if (mk_conv_weights(type, s) == MK_WEIGHTS_INT8) return mk_conv_int8_scratch(pool, s);
   if (mk_is_winograd(s)) return mk_winograd_scratch(pool, s);
   if (mk_is_depthwise(s)) return mk_depthwise_scratch(pool, s);
   return (size_t)MK_CONV_WORKER_FLOATS * (size_t)mk_pool_threads(pool) * sizeof(float) + 64;
 }
 
-// One row of columns: what kernel position (u, t) of `plane` sees at pixels first..<last.
-static void mk_make_column(
-  const mk_conv_call *c, const float *plane, mk_int u, mk_int t, mk_int first, mk_int last, float *out) {
-  const mk_conv_shape *s = c->s;
+void mk_make_column(
+  const mk_kernels *kernels, const mk_conv_shape *s, const float *plane, mk_int u, mk_int t, mk_int first, mk_int last,
+  float *out) {
   mk_int left = t * s->dilation_w - s->pad_left;
   // Output columns j whose input column j * stride + left lies inside.
   mk_int inside0 = left >= 0 ? 0 : mk_ceil_div(-left, s->stride_w);
@@ -130,7 +149,7 @@ static void mk_make_column(
       if (s->stride_w == 1) {
         for (mk_int i = 0; i < n; i++) o[from + i] = x[i];
       } else if (s->stride_w == 2) {
-        c->kernels->every_second(n, x, o + from);
+        kernels->every_second(n, x, o + from);
       } else {
         for (mk_int i = 0; i < n; i++) o[from + i] = x[i * s->stride_w];
       }
@@ -144,15 +163,14 @@ static void mk_make_columns(
   const mk_conv_call *c, const float *x, mk_int depth0, mk_int depth, mk_int first, mk_int last, float *row, float *out) {
   const mk_conv_shape *s = c->s;
   mk_int kernel = s->kernel_h * s->kernel_w, n = last - first, whole = n / MK_PANEL * MK_PANEL;
-  int32_t direct = kernel == 1 && s->stride_h == 1 && s->stride_w == 1 && s->pad_top == 0 && s->pad_left == 0 &&
-    s->out_height == s->height && s->out_width == s->width;
+  int32_t direct = mk_is_direct(s);
   mk_int channel = depth0 / kernel, u = depth0 % kernel / s->kernel_w, t = depth0 % s->kernel_w;
   for (mk_int p = 0; p < depth; p++) {
     const float *plane = x + channel * s->height * s->width, *from = row;
     if (direct) {
       from = plane + first;
     } else {
-      mk_make_column(c, plane, u, t, first, last, row);
+      mk_make_column(c->kernels, s, plane, u, t, first, last, row);
     }
     // A few planes ahead: short rows of many planes are nothing that the processor foresees.
     if (direct && p + MK_PLANES_AHEAD < depth) {
@@ -176,59 +194,57 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
   const mk_conv_call *c = context;
   const mk_conv_shape *s = c->s;
   const mk_kernels *kernels = c->kernels;
-  mk_int share = task % c->shares, pixel_part = task / c->shares % c->pixel_parts;
-  mk_int rest = task / c->shares / c->pixel_parts, group = rest % s->groups, image = rest / s->groups;
-  // Parts are whole panels, but for the last one.
-  mk_int panels = mk_ceil_div(c->pixels, MK_PANEL);
-  mk_int pixel0 = mk_part(panels, c->pixel_parts, pixel_part) * MK_PANEL;
-  mk_int pixels = mk_min(mk_part(panels, c->pixel_parts, pixel_part + 1) * MK_PANEL, c->pixels) - pixel0;
+  mk_conv_place place = mk_place_conv(s, &c->parts, task);
+  mk_int pixel0 = place.pixel0, pixels = place.pixels, plane = c->parts.pixels;
   if (pixels <= 0) return;
   mk_int in_channels = s->channels / s->groups, channels = s->out_channels / s->groups;
-  const float *x = c->x + (image * s->channels + group * in_channels) * s->height * s->width;
-  const float *weights = c->packed + group * channels * c->depth;
+  const float *x = c->x + (place.image * s->channels + place.group * in_channels) * s->height * s->width;
+  const float *weights = c->packed + place.group * channels * c->depth;
   float *row = c->scratch + worker * (mk_int)MK_CONV_WORKER_FLOATS, *columns = row + MK_MAX_PIXELS + MK_PANEL;
-  mk_int wide = kernels->panels * MK_PANEL, blocks = mk_ceil_div(channels, kernels->rows);
-  mk_int row_group1 = mk_part(c->row_groups, c->shares, share + 1);
+  mk_int wide = kernels->panels * MK_PANEL;
   for (mk_int part = 0; part < c->depth_parts; part++) {
     mk_int depth0 = mk_first_depth(c->depth, part), depth = mk_first_depth(c->depth, part + 1) - depth0;
     int32_t last = part == c->depth_parts - 1;
     mk_make_columns(c, x, depth0, depth, pixel0, pixel0 + pixels, row, columns);
     // Groups of rows whose weights stay in the second cache; within one, a panel of columns stays in the first.
-    for (mk_int g = mk_part(c->row_groups, c->shares, share); g < row_group1; g++) {
-      // A group is some of the blocks that were packed.
-      mk_int first = mk_part(channels, blocks, mk_part(blocks, c->row_groups, g));
-      mk_int rows = mk_part(channels, blocks, mk_part(blocks, c->row_groups, g + 1)) - first;
+    for (mk_int g = place.row_group0; g < place.row_group1; g++) {
+      mk_int first = mk_first_row(kernels, &c->parts, channels, g);
+      mk_int rows = mk_first_row(kernels, &c->parts, channels, g + 1) - first;
       if (rows <= 0) continue;
       for (mk_int j = 0; j < pixels; j += wide) {
         mk_int width = mk_min(pixels - j, wide);
-        mk_int at = (image * s->out_channels + group * channels + first) * c->pixels + pixel0 + j;
+        mk_int at = (place.image * s->out_channels + place.group * channels + first) * plane + pixel0 + j;
         mk_tile t = {
           .a = weights + depth0 * channels + first * depth,
           .b = columns + j * depth,
           .b_panel = depth * MK_PANEL,
           .k = depth,
           .c = c->y + at,
-          .ldc = c->pixels,
+          .ldc = plane,
           .c_panel = MK_PANEL,
           .columns = width,
           .accumulate = c->add_to_y || part > 0,
         };
         if (last) {
-          if (c->bias) t.row_bias = c->bias + group * channels + first;
+          if (c->bias) t.row_bias = c->bias + place.group * channels + first;
           if (c->residual) t.residual = c->residual + at;
-          t.ldr = c->pixels;
+          t.ldr = plane;
           t.relu = c->activation == MK_ACT_RELU;
         }
         mk_run_tiles(kernels->tiles[MK_PACKED][width > MK_PANEL], kernels->rows, depth, rows, &t, NULL, 0);
-        if (last && c->activation > MK_ACT_RELU) kernels->activate(c->activation, rows, width, c->y + at, c->pixels);
+        if (last && c->activation > MK_ACT_RELU) kernels->activate(c->activation, rows, width, c->y + at, plane);
       }
     }
   }
 }
 
 void mk_conv(
-  mk_pool *pool, const mk_conv_shape *shape, const float *x, const void *packed, const float *bias,
+  mk_pool *pool, mk_weights type, const mk_conv_shape *shape, const float *x, const void *packed, const float *bias,
   mk_activation activation, const float *residual, float *y, void *scratch) {
+  if (mk_conv_weights(type, shape) == MK_WEIGHTS_INT8) {
+    mk_conv_int8(pool, shape, x, packed, bias, activation, residual, y, scratch);
+    return;
+  }
   if (mk_is_winograd(shape)) {
     mk_winograd(pool, shape, x, packed, bias, activation, residual, y, scratch);
     return;
@@ -237,13 +253,16 @@ void mk_conv(
     mk_depthwise(pool, shape, x, packed, bias, activation, residual, y, scratch);
     return;
   }
+  mk_int depth = mk_conv_depth(shape), parts = mk_depth_parts(depth);
   mk_conv_call c = {
-    .kernels = mk_current_kernels(), .x = x, .packed = packed, .bias = bias, .activation = activation, .y = y,
+    .kernels = mk_current_kernels(), .s = shape, .x = x, .packed = packed, .bias = bias, .activation = activation,
+    .y = y,
     // Adding to what is there is the same as adding y at the end, and partial sums may then be kept in y.
-    .residual = residual == y ? NULL : residual, .add_to_y = residual && residual == y, .scratch = scratch};
-  mk_plan_conv(&c, pool, shape);
-  if (shape->batch <= 0 || shape->out_channels <= 0 || c.pixels <= 0) return;
-  mk_int products = shape->batch * shape->out_channels * c.pixels * c.depth;
+    .residual = residual == y ? NULL : residual, .add_to_y = residual && residual == y, .scratch = scratch,
+    .depth = depth, .depth_parts = parts};
+  c.parts = mk_share_conv(pool, shape, mk_round_up(mk_ceil_div(depth, parts), MK_CHUNK));
+  if (shape->batch <= 0 || shape->out_channels <= 0 || c.parts.pixels <= 0) return;
+  mk_int products = shape->batch * shape->out_channels * c.parts.pixels * depth;
   mk_pool *chosen = mk_pool_for(pool, products, MK_PARALLEL_PRODUCTS);
-  mk_parallel(chosen, shape->batch * shape->groups * c.pixel_parts * c.shares, mk_conv_task, &c);
+  mk_parallel(chosen, mk_conv_tasks(shape, &c.parts), mk_conv_task, &c);
 }

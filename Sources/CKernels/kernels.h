@@ -150,6 +150,12 @@ typedef struct {
   int32_t (*binary)(
     mk_binary_op op, mk_int n, const float *a, mk_int a_stride, const float *b, mk_int b_stride, float *y);
 
+  // convolution_int8.inc.h; and tiles of pairs of int16, integer sums, [panels - 1][rows - 1]
+  void (*quantise_pixels)(
+    mk_int channels, mk_int pixels, const float *x, mk_int plane, float levels, float *scales, uint32_t *out,
+    mk_int panel);
+  const mk_tile_fn (*int16_tiles)[MK_BLOCK_ROWS];
+
   // y[i] = x[i * step] for step 2.
   void (*every_second)(mk_int n, const float *x, float *y);
   void (*depthwise)(const mk_depthwise_strip *strip);

@@ -1,6 +1,7 @@
 // The kernels for AVX2 with FMA and F16C, and the products of processors that have AVX-VNNI as well.
 #if defined(__x86_64__)
 #include "attention_few.h"
+#include "convolution_int8.h"
 #include "depthwise.h"
 
 #include <immintrin.h>
@@ -31,6 +32,8 @@
 #include "narrow_int8.inc.h"
 
 #include "rows.inc.h"
+
+#include "convolution_int8.inc.h"
 
 #include "depthwise.inc.h"
 

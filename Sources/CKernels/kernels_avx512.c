@@ -1,6 +1,7 @@
 // The kernels for AVX-512 (F, BW, VL, DQ), and the products of processors that have VNNI or BF16 as well.
 #if defined(__x86_64__)
 #include "attention_few.h"
+#include "convolution_int8.h"
 #include "depthwise.h"
 
 #include <immintrin.h>
@@ -32,6 +33,8 @@
 #include "narrow_int8.inc.h"
 
 #include "rows.inc.h"
+
+#include "convolution_int8.inc.h"
 
 #include "depthwise.inc.h"
 

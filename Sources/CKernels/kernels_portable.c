@@ -1,5 +1,6 @@
 // The kernels for any processor that clang knows.
 #include "attention_few.h"
+#include "convolution_int8.h"
 #include "depthwise.h"
 
 #if defined(__SSE2__)
@@ -25,6 +26,8 @@
 #include "narrow_int8.inc.h"
 
 #include "rows.inc.h"
+
+#include "convolution_int8.inc.h"
 
 #include "depthwise.inc.h"
 

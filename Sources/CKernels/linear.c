@@ -93,12 +93,7 @@ static void mk_pack_fine(mk_linear_call *c, float *out) {
   mk_int blocks = mk_ceil_div(p->m, c->kernels->rows);
   float inverses[MK_NARROW_ROWS];
   for (mk_int r = 0; r < p->m; r++) {
-    float low, high;
-    mk_row_range(c->kernels, p->k, p->x + r * p->ldx, &low, &high);
-    float scale = (-low > high ? -low : high) / (float)levels;
-    // Where an element is not finite, the row is not a number; where there is nothing to tell apart, it is zero.
-    c->scales[r] = !(low - low == 0 && high - high == 0) ? __builtin_nanf("") : scale < MK_LEAST_SCALE ? 0 : scale;
-    inverses[r] = c->scales[r] >= MK_LEAST_SCALE ? 1 / scale : 0;
+    c->scales[r] = mk_fine_scale(c->kernels, p->k, p->x + r * p->ldx, levels, &inverses[r]);
   }
   for (mk_int part = 0; part < c->parts; part++) {
     mk_int depth0 = mk_depth_before(c, part), depth = mk_depth_before(c, part + 1) - depth0;

@@ -45,6 +45,20 @@ static inline void mk_row_range(const mk_kernels *kernels, mk_int k, const float
   *high = *high > 0 ? *high : *high == *high ? 0 : *high;
 }
 
+// The scale with which a row becomes integers within +-levels, round(x inverse): 0 when there is nothing to tell apart,
+// NaN when an element is not finite.
+static inline float mk_fine_scale(
+  const mk_kernels *kernels, mk_int k, const float *x, int32_t levels, float *inverse) {
+  float low, high;
+  mk_row_range(kernels, k, x, &low, &high);
+  float scale = (-low > high ? -low : high) / (float)levels;
+  *inverse = 0;
+  if (!(low - low == 0 && high - high == 0)) return __builtin_nanf("");
+  if (scale < MK_LEAST_SCALE) return 0;
+  *inverse = 1 / scale;
+  return scale;
+}
+
 // How a row of x becomes 8 bits: u = clamp(round(x inverse) + zero, 0, 255), which stands for scale (u - zero). Returns
 // the scale: 0 when there is nothing to tell apart, NaN when an element is not finite.
 static inline float mk_quantise_row(const mk_kernels *kernels, mk_int k, const float *x, float *inverse, int32_t *zero) {

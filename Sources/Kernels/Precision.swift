@@ -1,12 +1,13 @@
 import CKernels
 
-/// How the constant operands of products are kept. Everything else is float32 at every precision.
+/// How the constant operands of products are kept, and at `int8` those of 1 x 1 convolutions. Everything else is
+/// float32 at every precision.
 public enum Precision: String, Sendable, CaseIterable {
   case float32 = "f32"
   /// Weights rounded to bfloat16; where the processor multiplies bfloat16, what they multiply is rounded too.
   case bfloat16 = "bf16"
   /// Weights of 8 bits with a scale for each column. Few rows (decoding) multiply them in float32, many rows are
-  /// quantised to 8 bits with a scale for each row.
+  /// quantised to 8 bits with a scale for each row. 1 x 1 convolutions: a scale for each output channel and each pixel.
   case int8
 
   var storage: mk_weights {

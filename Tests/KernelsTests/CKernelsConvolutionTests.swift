@@ -25,11 +25,11 @@ private struct ConvolutionRun {
     let count = s.batch * s.out_channels * s.out_height * s.out_width
     y = randoms.floats(count)
     residual = kind == 1 ? randoms.floats(count) : kind == 2 ? y.copy() : nil
-    packed = Bytes(mk_conv_packed_bytes(&s))
-    mk_conv_pack(pool, &s, w.p, packed.base)
-    scratch = Bytes(mk_conv_scratch(pool, &s))
+    packed = Bytes(mk_conv_packed_bytes(MK_WEIGHTS_F32, &s))
+    mk_conv_pack(pool, MK_WEIGHTS_F32, &s, w.p, packed.base)
+    scratch = Bytes(mk_conv_scratch(pool, MK_WEIGHTS_F32, &s))
     mk_conv(
-      pool, &s, x.p, packed.base, bias?.p, activation,
+      pool, MK_WEIGHTS_F32, &s, x.p, packed.base, bias?.p, activation,
       kind == 2 ? UnsafePointer(y.p) : residual.map { UnsafePointer($0.p) },
       y.p, scratch.base)
   }
@@ -186,7 +186,7 @@ extension CKernels {
       var s = Self.shape(
         4, 3, 5, to: 4, kernel: (3, 3), stride: (far, far), dilation: (far, far), pads: (far, far, far, far), groups: 4)
     else { return #expect(Bool(false)) }
-    #expect(mk_conv_scratch(nil, &s) < 1 << 16)
+    #expect(mk_conv_scratch(nil, MK_WEIGHTS_F32, &s) < 1 << 16)
     check(0, s, activation: MK_ACT_NONE, withBias: true, residual: 0, pool: nil, seed: 3)
   }
 

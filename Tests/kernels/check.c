@@ -111,6 +111,16 @@ double check_product_bound(mk_int terms, double magnitude) {
   return (double)(terms + 6) * 0x1p-24 * magnitude + 1e-30;
 }
 
+void check_rounded_row(mk_int levels, mk_int k, const float *x, double *row) {
+  float largest = 0, most = (float)levels;
+  for (mk_int p = 0; p < k; p++) largest = fmaxf(largest, fabsf(x[p]));
+  float scale = largest / most, inverse = 1 / scale;
+  for (mk_int p = 0; p < k; p++) {
+    float scaled = x[p] * inverse;
+    row[p] = scale < 0x1p-126f ? 0 : (double)scale * fmin(fmax(rintf(scaled), -most), most);
+  }
+}
+
 double check_activated(mk_activation activation, double x) {
   switch (activation) {
   case MK_ACT_RELU: return x > 0 ? x : 0;
@@ -127,8 +137,8 @@ int main(int count, char **names) {
   static const struct { const char *name; void (*run)(void); } checks[] = {
     {"linear", check_linear}, {"bf16", check_bf16}, {"int8", check_int8}, {"gemm", check_gemm},
     {"attention", check_attention}, {"convolution", check_convolution},
-    {"depthwise", check_depthwise}, {"winograd", check_winograd}, {"rows", check_rows},
-    {"elementwise", check_elementwise}, {"halves", check_halves}};
+    {"depthwise", check_depthwise}, {"winograd", check_winograd}, {"int8 conv", check_int8_convolution},
+    {"rows", check_rows}, {"elementwise", check_elementwise}, {"halves", check_halves}};
   setvbuf(stdout, NULL, _IOLBF, 0);
   check_pool = mk_pool_create(3);
   int tried = 0;

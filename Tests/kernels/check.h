@@ -37,6 +37,8 @@ double check_error(double worst, double got, double expected, double bound);
 // Bound of a sum of `terms` rounded products whose magnitudes add up to `magnitude`.
 double check_product_bound(mk_int terms, double magnitude);
 double check_activated(mk_activation activation, double x);
+// Elements rounded to integers within +-levels times their scale.
+void check_rounded_row(mk_int levels, mk_int k, const float *x, double *row);
 static const mk_activation check_activations[] = {
   MK_ACT_NONE, MK_ACT_RELU, MK_ACT_GELU_ERF, MK_ACT_GELU_TANH, MK_ACT_SILU, MK_ACT_SIGMOID, MK_ACT_TANH};
 
@@ -49,6 +51,7 @@ void check_attention(void);
 void check_convolution(void);
 void check_depthwise(void);
 void check_winograd(void);
+void check_int8_convolution(void);
 void check_rows(void);
 void check_elementwise(void);
 void check_halves(void);

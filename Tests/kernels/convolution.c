@@ -1,4 +1,4 @@
-// Convolutions: by columns, depthwise, and by Winograd's method.
+// Convolutions: by columns, depthwise, by Winograd's method, and 1 x 1 with weights in int8.
 #include "check.h"
 
 typedef struct {
@@ -37,9 +37,10 @@ static void one_convolution(const char *name, conv_case c, int tiled) {
   float *bias = c.bias ? check_randoms(&r, s.out_channels, -1, 1) : NULL;
   float *y = check_randoms(&r, count, -1, 1), *before = check_copy(y, count);
   float *residual = c.residual == 1 ? check_randoms(&r, count, -1, 1) : c.residual == 2 ? y : NULL;
-  void *packed = check_bytes(mk_conv_packed_bytes(&s)), *scratch = check_bytes(mk_conv_scratch(c.pool, &s));
-  mk_conv_pack(c.pool, &s, w, packed);
-  mk_conv(c.pool, &s, x, packed, bias, c.activation, residual, y, scratch);
+  mk_weights type = MK_WEIGHTS_F32;
+  void *packed = check_bytes(mk_conv_packed_bytes(type, &s)), *scratch = check_bytes(mk_conv_scratch(c.pool, type, &s));
+  mk_conv_pack(c.pool, type, &s, w, packed);
+  mk_conv(c.pool, type, &s, x, packed, bias, c.activation, residual, y, scratch);
   double worst = 0, squared_errors = 0, squared_terms = 1e-30;
   mk_int at = 0;
   for (mk_int plane_out = 0; plane_out < s.batch * s.out_channels; plane_out++) {
@@ -154,4 +155,111 @@ void check_winograd(void) {
   one_convolution("winograd", (conv_case){shaped(broad, 1, 1), MK_ACT_SILU, 0, 1, check_pool, 23}, 1);
   one_convolution("winograd", (conv_case){shaped(small, 1, 1), MK_ACT_RELU, 1, 2, check_pool, 24}, 1);
   one_convolution("winograd", (conv_case){shaped(deep, 1, 1), MK_ACT_NONE, 1, 0, NULL, 25}, 1);
+}
+
+// 1 x 1 with int8 asked for: the integers' products are exact. `special`: a pixel with a NaN, another with an infinity,
+// one of zeros and one of numbers that are next to nothing, and a channel with a NaN among its weights.
+static void one_int8_convolution(conv_case c, int special) {
+  mk_conv_shape s = c.s;
+  check_random r = check_seed(c.seed);
+  mk_int batch = s.batch, in = s.channels, out = s.out_channels, pixels = s.height * s.width;
+  mk_int seen_pixels = s.out_height * s.out_width, count = batch * out * seen_pixels;
+  float *x = check_randoms(&r, batch * in * pixels, -1, 1), *w = check_randoms(&r, out * in, -1, 1);
+  float *bias = c.bias ? check_randoms(&r, out, -1, 1) : NULL;
+  float *y = check_randoms(&r, count, -1, 1), *before = check_copy(y, count);
+  float *residual = c.residual == 1 ? check_randoms(&r, count, -1, 1) : c.residual == 2 ? y : NULL;
+  mk_int bad_pixel = check_int(&r, 0, pixels - 1), bad_channel = check_int(&r, 0, out - 1);
+  mk_int at = check_int(&r, 0, in - 1);
+  if (special) {
+    x[at * pixels + bad_pixel] = NAN;
+    x[((batch - 1) * in + at) * pixels + (bad_pixel + 1) % pixels] = -INFINITY;
+    for (mk_int ch = 0; ch < in; ch++) {
+      x[ch * pixels + (bad_pixel + 2) % pixels] = 0;
+      x[ch * pixels + (bad_pixel + 3) % pixels] *= 0x1p-127f;
+    }
+    w[bad_channel * in + at] = NAN;
+  }
+  mk_weights type = MK_WEIGHTS_INT8;
+  void *packed = check_bytes(mk_conv_packed_bytes(type, &s)), *scratch = check_bytes(mk_conv_scratch(c.pool, type, &s));
+  mk_conv_pack(c.pool, type, &s, w, packed);
+  mk_conv(c.pool, type, &s, x, packed, bias, c.activation, residual, y, scratch);
+  double *pixel = malloc((size_t)in * sizeof *pixel), *weights = malloc((size_t)(out * in) * sizeof *weights);
+  float *column = check_floats(in);
+  for (mk_int o = 0; o < out; o++) check_rounded_row(127, in, w + o * in, weights + o * in);
+  double worst = mk_conv_weights(type, &s) == type ? 0 : INFINITY;
+  for (mk_int b = 0; b < batch; b++) {
+    for (mk_int i = 0; i < seen_pixels; i++) {
+      double whole = 0; // NaN where one is or where an element is infinite
+      for (mk_int ch = 0; ch < in; ch++) {
+        column[ch] = (float)seen(&s, x + (b * in + ch) * pixels, i / s.out_width, i % s.out_width, 0, 0);
+        whole += 0 * (double)column[ch];
+      }
+      check_rounded_row(mk_int8_levels(in), in, column, pixel);
+      for (mk_int o = 0; o < out; o++) {
+        mk_int to = (b * out + o) * seen_pixels + i;
+        if (isnan(whole) || (special && o == bad_channel)) {
+          if (!isnan(y[to])) worst = INFINITY;
+          continue;
+        }
+        double product = 0, rest = 0, magnitude = 0;
+        for (mk_int ch = 0; ch < in; ch++) product += pixel[ch] * weights[o * in + ch];
+        if (bias) rest += bias[o], magnitude += fabs((double)bias[o]);
+        double before_it = c.residual ? (double)(c.residual == 1 ? residual : before)[to] : 0;
+        rest += before_it, magnitude += fabs(before_it);
+        double bound = 0x1p-24 * (6 * fabs(product) + 4 * magnitude) + 1e-30;
+        if (c.activation > MK_ACT_RELU) bound = 1.13 * bound + 5e-7 * (2 + fabs(product) + magnitude);
+        worst = check_error(worst, y[to], check_activated(c.activation, product + rest), bound);
+      }
+    }
+  }
+  free(pixel);
+  free(weights);
+  check_case(
+    worst,
+    "int8 convolution %td x %td x %td x %td to %td, stride %td %td, pads %td %td, activation %d residual %d special %d",
+    batch, in, s.height, s.width, out, s.stride_h, s.stride_w, s.pad_top, s.pad_left, c.activation, c.residual,
+    special);
+}
+
+static mk_conv_shape pointwise(mk_int batch, mk_int in, mk_int height, mk_int width, mk_int out) {
+  return shaped((mk_conv_shape){batch, in, height, width, out, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 1}, 0, 0);
+}
+
+void check_int8_convolution(void) {
+  check_random r = check_seed(99);
+  for (int round = 0; round < 40; round++) {
+    mk_conv_shape s = pointwise(
+      check_int(&r, 1, 3), check_int(&r, 64, 110), check_int(&r, 1, 9), check_int(&r, 1, 21), check_int(&r, 64, 110));
+    one_int8_convolution((conv_case){
+      s, round % 3 ? MK_ACT_RELU : check_activations[round % 7], round % 4 != 0, round / 2 % 3,
+      round % 2 ? check_pool : NULL, (uint64_t)round}, 0);
+  }
+  for (int round = 0; round < 6; round++) {
+    mk_conv_shape s = pointwise(2, check_int(&r, 64, 70), 3, check_int(&r, 3, 9), check_int(&r, 64, 70));
+    one_int8_convolution((conv_case){s, MK_ACT_NONE, 1, round % 3, round % 2 ? check_pool : NULL, (uint64_t)round}, 1);
+  }
+  for (int round = 0; round < 20; round++) {
+    mk_conv_shape s = pointwise(
+      check_int(&r, 1, 2), check_int(&r, 64, 90), check_int(&r, 1, 19), check_int(&r, 1, 37), check_int(&r, 64, 90));
+    s.stride_h = check_int(&r, 1, 3), s.stride_w = check_int(&r, 1, 3);
+    s.pad_top = check_int(&r, 0, 2), s.pad_left = check_int(&r, 0, 2);
+    s = shaped(s, check_int(&r, 0, 2), check_int(&r, 0, 2));
+    one_int8_convolution((conv_case){s, MK_ACT_RELU, 1, round % 3, round % 2 ? check_pool : NULL, (uint64_t)round}, 0);
+  }
+  // A single pixel; row groups; several parts of the depth; more pixels than one task takes.
+  mk_conv_shape shapes[] = {
+    pointwise(1, 64, 1, 1, 64), pointwise(1, 67, 5, 7, 205), pointwise(1, 775, 9, 5, 109), pointwise(1, 1601, 2, 33, 67),
+    pointwise(1, 4096, 3, 6, 64), pointwise(1, 64, 29, 41, 64)};
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    one_int8_convolution((conv_case){shapes[i], MK_ACT_RELU, 1, 1, check_pool, 50 + i}, 0);
+    one_int8_convolution((conv_case){shapes[i], MK_ACT_RELU, 1, 2, NULL, 60 + i}, 0);
+  }
+  // What has no such form is computed in float32.
+  mk_conv_shape others[] = {
+    pointwise(1, 63, 4, 4, 64), pointwise(1, 64, 4, 4, 63), pointwise(1, 4097, 4, 4, 64),
+    {1, 128, 4, 4, 128, 4, 4, 1, 1, 1, 1, 1, 1, 0, 0, 2}, {1, 64, 4, 4, 64, 2, 4, 3, 1, 1, 1, 1, 1, 0, 0, 1}};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    int right = mk_conv_weights(MK_WEIGHTS_INT8, &others[i]) == MK_WEIGHTS_F32;
+    check_case(right ? 0 : INFINITY, "shape %zu has no int8 form", i);
+  }
 }

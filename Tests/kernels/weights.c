@@ -47,17 +47,6 @@ static void quantised_row(mk_int k, const float *x, double *row) {
   }
 }
 
-// The same where there are few rows.
-static void finely_quantised_row(mk_int k, const float *x, double *row) {
-  float largest = 0;
-  for (mk_int p = 0; p < k; p++) largest = fmaxf(largest, fabsf(x[p]));
-  float levels = (float)mk_int8_levels(k), scale = largest / levels, inverse = 1 / scale;
-  for (mk_int p = 0; p < k; p++) {
-    float scaled = x[p] * inverse;
-    row[p] = (double)scale * fmin(fmax(rintf(scaled), -levels), levels);
-  }
-}
-
 static void one_product(check_random *r, mk_weights type, mk_int m, mk_int k, mk_int n, mk_pool *pool) {
   int transposed = (int)(check_bits(r) & 1), in_place = (int)(check_bits(r) & 1), relu = (int)(check_bits(r) & 1);
   mk_int ldx = k + check_int(r, 0, 3), ldy = n + check_int(r, 0, 3), ldw = (transposed ? k : n) + check_int(r, 0, 2);
@@ -81,7 +70,8 @@ static void one_product(check_random *r, mk_weights type, mk_int m, mk_int k, mk
   double worst = stored_weights(type, w, ldw, transposed, k, n, packed, errors, stored) ? 0 : INFINITY;
   for (mk_int i = 0; i < m; i++) {
     for (mk_int p = 0; p < k; p++) row[p] = x[i * ldx + p];
-    if (exact) (few ? finely_quantised_row : quantised_row)(k, x + i * ldx, row);
+    if (exact && few) check_rounded_row(mk_int8_levels(k), k, x + i * ldx, row);
+    if (exact && !few) quantised_row(k, x + i * ldx, row);
     for (mk_int j = 0; j < n; j++) {
       double product = 0, magnitude = 0;
       for (mk_int p = 0; p < k; p++) {

@@ -67,7 +67,7 @@ typedef enum {
   MK_ISA_WIDEST = MK_ISA_AVX512_BF16
 } mk_isa;
 /* For tests: use this instruction set from now on. 0: the processor does not have it (nothing changes). Packed weights
- * are the same for all of them. MK_ISA_BEST: what it was at first. */
+ * of mk_linear are the same for all of them. MK_ISA_BEST: what it was at first. */
 int32_t mk_isa_force(int32_t isa);
 /* "portable", "neon", "avx2", "avx2-vnni", "avx512", "avx512-vnni" or "avx512-vnni-bf16". */
 const char *mk_isa_name(void);
@@ -236,13 +236,22 @@ typedef struct {
   mk_int dilation_h, dilation_w, pad_top, pad_left;  /* what lies beyond the input counts as zero */
   mk_int groups;
 } mk_conv_shape;
+/* The format in which a convolution of this shape keeps its weights where `type` is asked for, whatever the sizes of
+ * its images: INT8 where INT8 is asked for and the kernel is 1 x 1, in one group, of 64 to 4096 channels to at least 64;
+ * otherwise F32. The functions below take what is asked for.
+ * INT8: round(w / scale) within +-127, one scale (the largest magnitude / 127) for each output channel. Each pixel is
+ * rounded to integers within +-mk_int8_levels(channels), with a scale of its own; a NaN or infinity in a pixel makes
+ * its outputs NaN. docs/kernels.md has the formulas and bounds. */
+mk_weights mk_conv_weights(mk_weights type, const mk_conv_shape *shape);
+/* What packed weights depend on besides: the instruction set's tiles have this many rows. */
+mk_int mk_conv_block_rows(void);
 /* weights [out_channels, channels / groups, kernel_h, kernel_w]. */
-size_t mk_conv_packed_bytes(const mk_conv_shape *shape);
-void mk_conv_pack(mk_pool *pool, const mk_conv_shape *shape, const float *weights, void *packed);
-size_t mk_conv_scratch(const mk_pool *pool, const mk_conv_shape *shape);
+size_t mk_conv_packed_bytes(mk_weights type, const mk_conv_shape *shape);
+void mk_conv_pack(mk_pool *pool, mk_weights type, const mk_conv_shape *shape, const float *weights, void *packed);
+size_t mk_conv_scratch(const mk_pool *pool, mk_weights type, const mk_conv_shape *shape);
 /* y = activation(conv(x) + bias[channel] + residual); residual has y's shape and may be y. */
 void mk_conv(
-  mk_pool *pool, const mk_conv_shape *shape, const float *x, const void *packed, const float *bias,
+  mk_pool *pool, mk_weights type, const mk_conv_shape *shape, const float *x, const void *packed, const float *bias,
   mk_activation activation, const float *residual, float *y, void *scratch);
 /* out_channels = channels and groups are ignored. Padding never wins a maximum; the average divides by the elements
  * inside the input, or by kernel_h * kernel_w when count_padding. */

@@ -37,7 +37,7 @@ extension Operator {
       pack: { node, context throws(MueError) in
         guard let weights = try node.input(1).constant else { return }
         let shape = try convolutionShape(node.input(0).shape, weights.shape, node.attributes).kernel
-        _ = try packedWeights(weights, shape, context.weights, context.pool)
+        _ = try packedWeights(weights, shape, context.weights.precision.storage, context.weights, context.pool)
       },
       prepare: { call throws(MueError) in
         let (x, w, output) = (try call.input(0), try call.input(1), try call.output())
@@ -46,41 +46,46 @@ extension Operator {
         let activation = domain == "mue" ? try call.attributes.activation() : MK_ACT_NONE
         guard output.count > 0 else { return {} }
         let (pool, scratch, bias) = (call.context.pool, call.scratch, call.optional(2))
-        try scratch.reserve(Int(clamping: mk_conv_scratch(pool, &shape)))
+        let packsEachTime = w.constant == nil
+        let storage = packsEachTime ? MK_WEIGHTS_F32 : call.weights.precision.storage
+        try scratch.reserve(Int(clamping: mk_conv_scratch(pool, storage, &shape)))
         let packed: Buffer
         if let weights = w.constant {
-          packed = try packedWeights(weights, shape, call.weights, pool)
+          packed = try packedWeights(weights, shape, storage, call.weights, pool)
         } else {
-          packed = try Buffer(byteCount: Int(clamping: mk_conv_packed_bytes(&shape)))
+          packed = try Buffer(byteCount: Int(clamping: mk_conv_packed_bytes(storage, &shape)))
         }
         let ready = shape
-        let packsEachTime = w.constant == nil
         return { () throws(MueError) in
           var shape = ready
-          if packsEachTime { mk_conv_pack(pool, &shape, w.floats, packed.base) }
+          if packsEachTime { mk_conv_pack(pool, storage, &shape, w.floats, packed.base) }
           mk_conv(
-            pool, &shape, x.floats, packed.base, bias?.floats, activation, residual?.floats, output.mutableFloats,
-            scratch.base)
+            pool, storage, &shape, x.floats, packed.base, bias?.floats, activation, residual?.floats,
+            output.mutableFloats, scratch.base)
         }
       })
   }
 
   private static func packedWeights(
-    _ weights: Tensor, _ shape: mk_conv_shape, _ store: PackedWeights, _ pool: OpaquePointer
+    _ weights: Tensor, _ shape: mk_conv_shape, _ storage: mk_weights, _ store: PackedWeights, _ pool: OpaquePointer
   ) throws(MueError) -> Buffer {
     var shape = shape
-    let byteCount = Int(clamping: mk_conv_packed_bytes(&shape))
-    return try store.packed(.init("conv.\(layoutKey(shape))", weights), of: weights, byteCount: byteCount) { target in
-      mk_conv_pack(pool, &shape, UnsafePointer(weights.pointer.assumingMemoryBound(to: Float.self)), target)
+    let byteCount = Int(clamping: mk_conv_packed_bytes(storage, &shape))
+    let layout = layoutKey(shape, storage)
+    return try store.packed(.init(layout, weights), of: weights, byteCount: byteCount) { target in
+      mk_conv_pack(pool, storage, &shape, UnsafePointer(weights.pointer.assumingMemoryBound(to: Float.self)), target)
     }
   }
 
-  /// What the packed weights depend on: image sizes do not count, so plans of all shapes share them.
-  private static func layoutKey(_ s: mk_conv_shape) -> String {
-    [
+  /// What the packed weights depend on: the format, the height of their blocks, which differs between instruction sets,
+  /// and the sizes. Those of images do not count, so plans of all shapes share them.
+  private static func layoutKey(_ shape: mk_conv_shape, _ storage: mk_weights) -> String {
+    var s = shape
+    let format = mk_conv_weights(storage, &s) == MK_WEIGHTS_INT8 ? "int8" : "f32"
+    let sizes = [
       s.channels, s.out_channels, s.groups, s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w,
     ]
-    .map { String($0) }.joined(separator: ".")
+    return "conv.\(format).rows\(mk_conv_block_rows())." + sizes.map { String($0) }.joined(separator: ".")
   }
 
   private static func convolutionShape(
