@@ -59,8 +59,8 @@ static void mk_pack_conv_block(void *context, mk_int block, int32_t worker) {
         mk_min(2 * count, depth - 2 * unit0), weights + r * depth + 2 * unit0, inverses[r], MK_WEIGHT_LEVELS,
         rows + r * MK_MAX_DEPTH);
     }
-    float *block = c->packed + mk_scale_count(c->s) + unit0 * channels + first * count;
-    mk_interleave(height, count, rows, MK_MAX_DEPTH, block);
+    float *to = c->packed + mk_scale_count(c->s) + unit0 * channels + first * count;
+    mk_interleave(height, count, rows, MK_MAX_DEPTH, to);
   }
 }
 
