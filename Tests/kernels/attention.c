@@ -26,7 +26,9 @@ static void one_attention(attention_case c) {
   mk_int lengths[3];
   for (mk_int b = 0; b < c.batch; b++) {
     // The last key and value end with their last element.
-    k[b] = check_randoms(&r, (c.heads * c.tk - 1) * k_row + c.dqk, -2, 2);
+    float *keys = check_randoms(&r, (c.heads * c.tk - 1) * k_row + c.dqk, -2, 2);
+    if (c.poisoned && b == 0) keys[c.tk / 2 * (by_key ? c.heads : 1) * k_row] = NAN;
+    k[b] = keys;
     v[b] = check_randoms(&r, (c.heads * c.tk - 1) * v_row + c.dv, -1, 1);
     lengths[b] = c.ragged && c.tk > 3 * b ? c.tk - 3 * b : c.tk;
   }
@@ -36,7 +38,6 @@ static void one_attention(attention_case c) {
     .k_head = by_key ? k_row : c.tk * k_row, .k_row = by_key ? c.heads * k_row : k_row, .v = v,
     .v_head = by_key ? v_row : c.tk * v_row, .v_row = by_key ? c.heads * v_row : v_row, .tk_per_batch = c.ragged ? lengths : NULL,
     .out = out, .out_batch = c.tq * c.heads * out_row, .out_head = out_row, .out_row = c.heads * out_row};
-  if (c.poisoned) ((float *)(uintptr_t)k[0])[(c.tk / 2) * a.k_row] = NAN;
   int biases = 0;
   if (c.bias & 1) {
     float *p = check_randoms(&r, c.batch * c.tk, -1, 1);
