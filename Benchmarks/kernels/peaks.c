@@ -40,11 +40,15 @@ typedef int32_t i4 __attribute__((vector_size(16)));
 LOOP(portable_pairs, , i4, IN_NARROW_REGISTER, s += (i4)_mm_madd_epi16((__m128i)a, (__m128i)b))
 LOOP(avx2, __attribute__((target("avx2,fma"))), f8, IN_NARROW_REGISTER, s += a * b)
 LOOP(avx2_pairs, __attribute__((target("avx2"))), i8, IN_NARROW_REGISTER, s += (i8)_mm256_madd_epi16((__m256i)a, (__m256i)b))
+LOOP(avx2_bytes, __attribute__((target("avx2"))), i8, IN_NARROW_REGISTER,
+  s += (i8)_mm256_madd_epi16(_mm256_maddubs_epi16((__m256i)a, (__m256i)b), _mm256_set1_epi16(1)))
 LOOP(avx2_quads, __attribute__((target("avx2,avxvnni"))), i8, IN_NARROW_REGISTER,
   s = (i8)_mm256_dpbusd_avx_epi32((__m256i)s, (__m256i)a, (__m256i)b))
 LOOP(avx512, __attribute__((target("avx512f"))), f16, IN_REGISTER, s += a * b)
 LOOP(avx512_pairs, __attribute__((target("avx512f,avx512bw"))), i16, IN_REGISTER,
   s += (i16)_mm512_madd_epi16((__m512i)a, (__m512i)b))
+LOOP(avx512_bytes, __attribute__((target("avx512f,avx512bw"))), i16, IN_REGISTER,
+  s += (i16)_mm512_madd_epi16(_mm512_maddubs_epi16((__m512i)a, (__m512i)b), _mm512_set1_epi16(1)))
 LOOP(avx512_quads, __attribute__((target("avx512f,avx512vnni"))), i16, IN_REGISTER,
   s = (i16)_mm512_dpbusd_epi32((__m512i)s, (__m512i)a, (__m512i)b))
 LOOP(avx512_bf16, __attribute__((target("avx512f,avx512bf16"))), f16, IN_REGISTER,
@@ -69,14 +73,22 @@ peak_loop peak_bf16(const char *isa) {
   return peak_float32(isa);
 }
 
-peak_loop peak_int8(const char *isa) {
+peak_loop peak_int16(const char *isa) {
 #if defined(__x86_64__)
-  int quads = strstr(isa, "vnni") != NULL;
-  if (starts(isa, "avx512")) return quads ? (peak_loop){avx512_quads, 12 * 64 * 2} : (peak_loop){avx512_pairs, 12 * 32 * 2};
-  if (starts(isa, "avx2")) return quads ? (peak_loop){avx2_quads, 12 * 32 * 2} : (peak_loop){avx2_pairs, 12 * 16 * 2};
+  if (starts(isa, "avx512")) return (peak_loop){avx512_pairs, 12 * 32 * 2};
+  if (starts(isa, "avx2")) return (peak_loop){avx2_pairs, 12 * 16 * 2};
   if (starts(isa, "portable")) return (peak_loop){portable_pairs, 12 * 8 * 2};
 #endif
   return peak_float32(isa);
+}
+
+peak_loop peak_int8(const char *isa) {
+#if defined(__x86_64__)
+  int vnni = strstr(isa, "vnni") != NULL;
+  if (starts(isa, "avx512")) return (peak_loop){vnni ? avx512_quads : avx512_bytes, 12 * 64 * 2};
+  if (starts(isa, "avx2")) return (peak_loop){vnni ? avx2_quads : avx2_bytes, 12 * 32 * 2};
+#endif
+  return peak_int16(isa);
 }
 
 #if defined(__x86_64__)

@@ -12,10 +12,11 @@ typedef struct {
   double operations; // of one step: a multiplication and an addition count two
 } peak_loop;
 
-// For float32, bf16 and int8 products with the instructions of this set ("avx2", ...): the best that it has for exact
-// sums. run is NULL for an unknown name.
+// For products of float32, bf16, pairs of int16 and bytes with the instructions of this set ("avx2", ...): the best that it
+// has for exact sums. run is NULL for an unknown name.
 peak_loop peak_float32(const char *isa);
 peak_loop peak_bf16(const char *isa);
+peak_loop peak_int16(const char *isa);
 peak_loop peak_int8(const char *isa);
 
 // Reads `bytes` (a multiple of 1024) at four places at once.

@@ -35,7 +35,7 @@ struct Rival {
 struct Work {
   double gflop, bytes;
   mk_weights weights;
-  bool widens; // bf16 weights meet float32
+  bool few; // rows: bf16 weights meet float32, int8 ones pairs of int16
 };
 
 inline std::shared_ptr<char> memory(size_t bytes) {

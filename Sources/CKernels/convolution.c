@@ -18,7 +18,7 @@ mk_weights mk_conv_weights(mk_weights type, const mk_conv_shape *s) {
   return type == MK_WEIGHTS_INT8 && mk_has_int8(s) ? MK_WEIGHTS_INT8 : MK_WEIGHTS_F32;
 }
 
-mk_int mk_conv_block_rows(void) { return mk_current_kernels()->rows; }
+mk_int mk_conv_layout(void) { return 8 * mk_current_kernels()->rows + mk_current_kernels()->pixels.depths; }
 
 size_t mk_conv_packed_bytes(mk_weights type, const mk_conv_shape *s) {
   if (mk_conv_weights(type, s) == MK_WEIGHTS_INT8) return mk_conv_int8_packed_bytes(s);

@@ -22,13 +22,14 @@ MK_INLINE void MK_JOIN(MK_DOTS, finish)(
     MK_EACH(vu_store(MK_PARTIAL, (vu)acc[r][v]))
     return;
   }
-  if (MK_UNSIGNED) {
-    MK_EACH(acc[r][v] = (vf)((vu)acc[r][v] - (vu)(uint32_t)t->row_zeros[r] * vu_load(t->column_sums + v * MK_WIDTH)))
-  }
+  const int32_t *row_zeros = t->row_zeros, *column_sums = t->column_sums;
+  const float *row_scales = t->row_scales, *column_scales = t->column_scales;
   MK_EACH(
-    vf sum = __builtin_convertvector((vi)acc[r][v], vf);
-    vf scaled = sum * vf_load(t->column_scales + v * MK_WIDTH);
-    acc[r][v] = scaled * t->row_scales[r])
+    vu exact = (vu)acc[r][v];
+    if (MK_UNSIGNED) exact -= (vu)(uint32_t)row_zeros[r] * vu_load(column_sums + v * MK_WIDTH);
+    vf sum = __builtin_convertvector((vi)exact, vf);
+    vf scaled = sum * vf_load(column_scales + v * MK_WIDTH);
+    acc[r][v] = scaled * row_scales[r])
   mk_tile_finish(rows, panels, t, acc);
 #undef MK_PARTIAL
 #undef MK_EACH

@@ -37,15 +37,17 @@ static void mk_pack_bf16_panel(mk_int pairs, const float *panel, void *out) {
   }
 }
 
-// maxima[16] = the larger of them and the magnitudes of panel[depth][16]; NaN where one is not finite.
-static void mk_panel_maxima(mk_int depth, const float *panel, float *maxima) {
+// maxima[16] = the larger of them and the mean magnitudes of pairs of depths, panel[2 * pairs][16]; NaN where one is not
+// finite.
+static void mk_pair_maxima(mk_int pairs, const float *panel, float *maxima) {
   for (int j = 0; j < MK_PANEL; j += MK_WIDTH) {
     vf largest = vf_load(maxima + j);
     vi finite = largest == largest;
-    for (mk_int p = 0; p < depth; p++) {
-      vf magnitude = vf_abs(vf_load(panel + p * MK_PANEL + j));
-      finite &= magnitude < __builtin_inff();
-      largest = vf_max(magnitude, largest);
+    for (mk_int p = 0; p < pairs; p++) {
+      vf first = vf_abs(vf_load(panel + 2 * p * MK_PANEL + j)), second = vf_abs(vf_load(panel + (2 * p + 1) * MK_PANEL + j));
+      vf mean = 0.5f * first + 0.5f * second;
+      finite &= mean < __builtin_inff();
+      largest = vf_max(mean, largest);
     }
     vf_store(maxima + j, vf_select(finite, largest, (vf)__builtin_nanf("")));
   }
@@ -102,7 +104,7 @@ typedef uint16_t vu16_half __attribute__((ext_vector_type(MK_WIDTH)));
 typedef uint8_t vu8_quarter __attribute__((ext_vector_type(MK_WIDTH)));
 
 // Quads to two rows of pairs of int16: the first and third depth, then the second and fourth, which are two shifts away.
-static void mk_widen_int16(mk_int quads, const void *panel, const float *scales, void *out) {
+__attribute__((unused)) static void mk_widen_int16(mk_int quads, const void *panel, const float *scales, void *out) {
   (void)scales;
   for (mk_int i = 0; i < quads * MK_PANEL; i += MK_WIDTH) {
     v16 unit = (v16)vu_load((const uint32_t *)panel + i);
@@ -149,6 +151,16 @@ MK_INLINE void mk_uint8_units(const float *x, float inverse, int32_t zero, void 
   }
 }
 
+// Quads of bytes on both sides of zero.
+MK_INLINE void mk_int8_units(const float *x, float inverse, int32_t levels, void *out) {
+  for (int p = 0; p < 4 * MK_CHUNK; p += MK_WIDTH) {
+    vf scaled = vf_load(x + p) * inverse;
+    vi q = vf_round_between(scaled, (float)-levels, (float)levels) & 255;
+    vu8_quarter units = __builtin_convertvector(q, vu8_quarter);
+    __builtin_memcpy((uint8_t *)out + p, &units, sizeof units);
+  }
+}
+
 // Pairs of bf16.
 MK_INLINE void mk_bf16_units(const float *x, float inverse, int32_t zero, void *out) {
   (void)inverse, (void)zero;
@@ -172,4 +184,5 @@ MK_INLINE void mk_bf16_units(const float *x, float inverse, int32_t zero, void *
 MK_PACK_ROW(mk_pack_int16_row, 2, mk_int16_units)
 MK_PACK_ROW(mk_pack_fine_row, 2, mk_fine_units)
 MK_PACK_ROW(mk_pack_uint8_row, 4, mk_uint8_units)
+MK_PACK_ROW(mk_pack_int8_row, 4, mk_int8_units)
 MK_PACK_ROW(mk_pack_bf16_row, 2, mk_bf16_units)

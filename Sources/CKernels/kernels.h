@@ -15,6 +15,11 @@ enum {
 // Scales of quantised weights and rows below this are zero: the smallest normal number.
 #define MK_LEAST_SCALE 0x1p-126f
 
+// The largest mean magnitude, in steps of their scale, of two int8 weights that meet depths 2p and 2p + 1. Rounded, the two
+// are at most 128 together, so that with bytes of x, at most 255, the sum of both products fits in 16 bits: vpmaddubsw does
+// not saturate.
+#define MK_PAIR_LEVELS 63.5f
+
 // One register tile: c[rows, columns] = a[rows, k] b[k, columns], then (all optional) + c, + biases, + residual, relu.
 //
 // Left operand, three layouts:
@@ -42,7 +47,8 @@ typedef struct {
   int32_t relu;
   int32_t streams_b; // packed: b comes from memory and a from the first cache; otherwise the other way round
 
-  // Integer products only: c = scale of the row * scale of the column * (sums - zero of the row * sum of the column).
+  // Integer products only: c = scale of the row * scale of the column * (sums - zero of the row * sum of the column). Of a
+  // convolution the sums are the rows' and the zeros the columns'.
   // Sums of a depth part wait for the next in partials[row * 16 + column], `partials_panel` from one panel to the next.
   int32_t last; // the last depth part: c is written
   int32_t add_partials;
@@ -76,6 +82,18 @@ typedef struct {
   void (*widen)(mk_int rows, const void *panel, const float *scales, void *out);
   const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]
 } mk_blocks;
+
+// How quantised pixels are multiplied with int8 weights (convolution_int8.c).
+typedef struct {
+  int32_t depths; // channels in one unit of 4 bytes of weights and pixels
+  // Channels 0..<k of one row of weights to units of integers within +-levels, in whole groups of 16.
+  void (*pack_weights)(mk_int k, const float *w, float inverse, int32_t levels, void *out);
+  // convolution_int8.inc.h
+  void (*quantise)(
+    mk_int channels, mk_int pixels, const float *x, mk_int plane, float *scales, int32_t *zeros, uint32_t *out,
+    mk_int panel);
+  const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]
+} mk_pixels;
 
 // Winograd's transforms for tiles of side x side outputs, which see patches of `patch` = side + 2 rows and columns of
 // input and have patch x patch positions. Whole vectors are read and written: room behind the last tile.
@@ -111,7 +129,7 @@ typedef struct {
 
   // formats.inc.h
   void (*pack_bf16)(mk_int pairs, const float *panel, void *out);
-  void (*panel_maxima)(mk_int depth, const float *panel, float *maxima);
+  void (*pair_maxima)(mk_int pairs, const float *panel, float *maxima);
   void (*pack_int8)(mk_int quads, const float *panel, const float *inverse, void *out, int32_t *sums);
 
   // In place over rows of n elements.
@@ -150,11 +168,7 @@ typedef struct {
   int32_t (*binary)(
     mk_binary_op op, mk_int n, const float *a, mk_int a_stride, const float *b, mk_int b_stride, float *y);
 
-  // convolution_int8.inc.h; and tiles of pairs of int16, integer sums, [panels - 1][rows - 1]
-  void (*quantise_pixels)(
-    mk_int channels, mk_int pixels, const float *x, mk_int plane, float levels, float *scales, uint32_t *out,
-    mk_int panel);
-  const mk_tile_fn (*int16_tiles)[MK_BLOCK_ROWS];
+  mk_pixels pixels;
 
   // y[i] = x[i * step] for step 2.
   void (*every_second)(mk_int n, const float *x, float *y);

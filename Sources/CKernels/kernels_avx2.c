@@ -27,7 +27,17 @@
 
 #include "narrow_bf16.inc.h"
 
-#include "dots_int16.inc.h"
+#include "int16_pairs.inc.h"
+
+#define MK_BYTES mk_quads
+#define MK_VNNI 0
+#define MK_SIGNED_LEFT 0
+#include "dots_uint8.inc.h"
+
+#define MK_BYTES mk_pixels
+#define MK_VNNI 0
+#define MK_SIGNED_LEFT 1
+#include "dots_uint8.inc.h"
 
 #include "narrow_int8.inc.h"
 
@@ -50,9 +60,17 @@
 #pragma clang attribute pop
 
 #pragma clang attribute push(__attribute__((target(MK_AVX2_VNNI))), apply_to = function)
+#define MK_BYTES mk_quads_vnni
+#define MK_VNNI 1
+#define MK_SIGNED_LEFT 0
+#include "dots_uint8.inc.h"
+
+#define MK_BYTES mk_pixels_vnni
+#define MK_VNNI 1
+#define MK_SIGNED_LEFT 1
 #include "dots_uint8.inc.h"
 #pragma clang attribute pop
 
-MK_TABLE(mk_kernels_avx2, "avx2", MK_FORM_BF16_WIDENED, MK_FORM_INT16);
-MK_TABLE(mk_kernels_avx2_vnni, "avx2-vnni", MK_FORM_BF16_WIDENED, MK_FORM_UINT8);
+MK_TABLE(mk_kernels_avx2, "avx2", MK_FORM_BF16_WIDENED, MK_FORM_BYTES(mk_quads_tiles), MK_PIXELS_BYTES(mk_pixels_tiles));
+MK_TABLE(mk_kernels_avx2_vnni, "avx2-vnni", MK_FORM_BF16_WIDENED, MK_FORM_BYTES(mk_quads_vnni_tiles), MK_PIXELS_BYTES(mk_pixels_vnni_tiles));
 #endif

@@ -28,7 +28,17 @@
 
 #include "narrow_bf16.inc.h"
 
-#include "dots_int16.inc.h"
+#include "int16_pairs.inc.h"
+
+#define MK_BYTES mk_quads
+#define MK_VNNI 0
+#define MK_SIGNED_LEFT 0
+#include "dots_uint8.inc.h"
+
+#define MK_BYTES mk_pixels
+#define MK_VNNI 0
+#define MK_SIGNED_LEFT 1
+#include "dots_uint8.inc.h"
 
 #include "narrow_int8.inc.h"
 
@@ -51,6 +61,14 @@
 #pragma clang attribute pop
 
 #pragma clang attribute push(__attribute__((target(MK_AVX512_VNNI))), apply_to = function)
+#define MK_BYTES mk_quads_vnni
+#define MK_VNNI 1
+#define MK_SIGNED_LEFT 0
+#include "dots_uint8.inc.h"
+
+#define MK_BYTES mk_pixels_vnni
+#define MK_VNNI 1
+#define MK_SIGNED_LEFT 1
 #include "dots_uint8.inc.h"
 #pragma clang attribute pop
 
@@ -58,7 +76,7 @@
 #include "dots_bf16.inc.h"
 #pragma clang attribute pop
 
-MK_TABLE(mk_kernels_avx512, "avx512", MK_FORM_BF16_WIDENED, MK_FORM_INT16);
-MK_TABLE(mk_kernels_avx512_vnni, "avx512-vnni", MK_FORM_BF16_WIDENED, MK_FORM_UINT8);
-MK_TABLE(mk_kernels_avx512_bf16, "avx512-vnni-bf16", MK_FORM_BF16_PAIRS, MK_FORM_UINT8);
+MK_TABLE(mk_kernels_avx512, "avx512", MK_FORM_BF16_WIDENED, MK_FORM_BYTES(mk_quads_tiles), MK_PIXELS_BYTES(mk_pixels_tiles));
+MK_TABLE(mk_kernels_avx512_vnni, "avx512-vnni", MK_FORM_BF16_WIDENED, MK_FORM_BYTES(mk_quads_vnni_tiles), MK_PIXELS_BYTES(mk_pixels_vnni_tiles));
+MK_TABLE(mk_kernels_avx512_bf16, "avx512-vnni-bf16", MK_FORM_BF16_PAIRS, MK_FORM_BYTES(mk_quads_vnni_tiles), MK_PIXELS_BYTES(mk_pixels_vnni_tiles));
 #endif

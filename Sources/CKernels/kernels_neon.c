@@ -20,6 +20,8 @@
 
 #include "narrow_bf16.inc.h"
 
+#include "int16_pairs.inc.h"
+
 #include "dots_int16.inc.h"
 
 #include "narrow_int8.inc.h"
@@ -40,6 +42,6 @@
 
 #include "table.inc.h"
 
-MK_TABLE(mk_kernels_neon, "neon", MK_FORM_BF16_WIDENED, MK_FORM_INT16);
+MK_TABLE(mk_kernels_neon, "neon", MK_FORM_BF16_WIDENED, MK_FORM_INT16, MK_PIXELS_INT16);
 
 #endif

@@ -62,9 +62,12 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
 #define MK_FORM_BF16_WIDENED {1, 0, NULL, mk_widen_bf16, mk_float_tiles}
 #define MK_FORM_BF16_PAIRS {2, 0, mk_pack_bf16_row, NULL, mk_bf16_tiles}
 #define MK_FORM_INT16 {2, 1, mk_pack_int16_row, mk_widen_int16, mk_int16_tiles}
-#define MK_FORM_UINT8 {4, 1, mk_pack_uint8_row, NULL, mk_uint8_tiles}
+#define MK_FORM_BYTES(tiles) {4, 1, mk_pack_uint8_row, NULL, tiles}
+// Forms of int8 convolutions.
+#define MK_PIXELS_INT16 {2, mk_pack_fine_row, mk_quantise_pixels_int16, mk_int16_tiles}
+#define MK_PIXELS_BYTES(tiles) {4, mk_pack_int8_row, mk_quantise_pixels_uint8, tiles}
 
-#define MK_TABLE(table, label, bf16_form, int8_form) \
+#define MK_TABLE(table, label, bf16_form, int8_form, pixels_form) \
   const mk_kernels table = { \
     .name = label, \
     .panels = MK_TILE_PANELS, \
@@ -82,7 +85,7 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
     .narrow_row_int8 = mk_narrow_int8_1_4, \
     .pack_fine_row = mk_pack_fine_row, \
     .pack_bf16 = mk_pack_bf16_panel, \
-    .panel_maxima = mk_panel_maxima, \
+    .pair_maxima = mk_pair_maxima, \
     .pack_int8 = mk_pack_int8_panel, \
     .activate = mk_activate, \
     .transpose_panel = mk_transpose_panel, \
@@ -102,8 +105,7 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
     .unary = mk_unary_rows, \
     .affine = mk_affine_rows, \
     .binary = mk_binary_rows, \
-    .quantise_pixels = mk_quantise_pixels, \
-    .int16_tiles = mk_int16_tiles, \
+    .pixels = pixels_form, \
     .every_second = mk_every_second, \
     .depthwise = mk_depthwise_rows, \
     .winograd2 = MK_WINOGRAD(2), \

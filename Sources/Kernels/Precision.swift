@@ -7,7 +7,7 @@ public enum Precision: String, Sendable, CaseIterable {
   /// Weights rounded to bfloat16; where the processor multiplies bfloat16, what they multiply is rounded too.
   case bfloat16 = "bf16"
   /// Weights of 8 bits with a scale for each column, or for each output channel of a 1 x 1 convolution. What they
-  /// multiply has a scale for each row or pixel: few rows (decoding) and pixels keep 13 to 16 bits, many rows 8.
+  /// multiply has a scale for each row or pixel: few rows (decoding) keep 13 to 16 bits, many rows and pixels 8.
   case int8
 
   var storage: mk_weights {

@@ -157,9 +157,38 @@ void check_winograd(void) {
   one_convolution("winograd", (conv_case){shaped(deep, 1, 1), MK_ACT_NONE, 1, 0, NULL, 25}, 1);
 }
 
+// The weights of an output channel as bytes: integers times a scale with which no two neighbours exceed 127.
+static void rounded_channel(mk_int k, const float *w, double *row) {
+  float largest = 0;
+  for (mk_int p = 0; p < k; p += 2) largest = fmaxf(largest, 0.5f * fabsf(w[p]) + (p + 1 < k ? 0.5f * fabsf(w[p + 1]) : 0));
+  float scale = largest / 63.5f, inverse = 1 / scale;
+  for (mk_int p = 0; p < k; p++) {
+    float scaled = w[p] * inverse;
+    row[p] = (double)scale * rintf(scaled);
+  }
+}
+
+// A pixel's channels as bytes, less their zero.
+static void quantised_pixel(mk_int k, const float *x, double *column) {
+  float low = 0, high = 0;
+  for (mk_int p = 0; p < k; p++) {
+    low = fminf(low, x[p]);
+    high = fmaxf(high, x[p]);
+  }
+  float above = high / 254, below = low / 254;
+  float scale = above - below, inverse = 1 / scale;
+  double zero = rintf(-low * inverse);
+  for (mk_int p = 0; p < k; p++) {
+    float scaled = x[p] * inverse;
+    column[p] = scale < 0x1p-126f ? 0 : (double)scale * (rint((double)scaled + zero) - zero);
+  }
+}
+
 // 1 x 1 with int8 asked for: the integers' products are exact. `special`: a pixel with a NaN, another with an infinity,
 // one of zeros and one of numbers that are next to nothing, and a channel with a NaN among its weights.
-static void one_int8_convolution(conv_case c, int special) {
+// `signs`: 1 makes inputs not negative, as behind a ReLU; 2 makes all weights and inputs of the largest magnitude, which
+// would saturate sums of 16 bits if their scale allowed it.
+static void one_int8_convolution(conv_case c, int special, int signs) {
   mk_conv_shape s = c.s;
   check_random r = check_seed(c.seed);
   mk_int batch = s.batch, in = s.channels, out = s.out_channels, pixels = s.height * s.width;
@@ -168,6 +197,8 @@ static void one_int8_convolution(conv_case c, int special) {
   float *bias = c.bias ? check_randoms(&r, out, -1, 1) : NULL;
   float *y = check_randoms(&r, count, -1, 1), *before = check_copy(y, count);
   float *residual = c.residual == 1 ? check_randoms(&r, count, -1, 1) : c.residual == 2 ? y : NULL;
+  for (mk_int i = 0; signs && i < batch * in * pixels; i++) x[i] = signs == 2 ? 1 : fabsf(x[i]);
+  for (mk_int i = 0; signs == 2 && i < out * in; i++) w[i] = i % 3 && i / in % 2 ? -0.5f : 0.5f;
   mk_int bad_pixel = check_int(&r, 0, pixels - 1), bad_channel = check_int(&r, 0, out - 1);
   mk_int at = check_int(&r, 0, in - 1);
   if (special) {
@@ -185,7 +216,7 @@ static void one_int8_convolution(conv_case c, int special) {
   mk_conv(c.pool, type, &s, x, packed, bias, c.activation, residual, y, scratch);
   double *pixel = malloc((size_t)in * sizeof *pixel), *weights = malloc((size_t)(out * in) * sizeof *weights);
   float *column = check_floats(in);
-  for (mk_int o = 0; o < out; o++) check_rounded_row(127, in, w + o * in, weights + o * in);
+  for (mk_int o = 0; o < out; o++) rounded_channel(in, w + o * in, weights + o * in);
   double worst = mk_conv_weights(type, &s) == type ? 0 : INFINITY;
   for (mk_int b = 0; b < batch; b++) {
     for (mk_int i = 0; i < seen_pixels; i++) {
@@ -194,7 +225,7 @@ static void one_int8_convolution(conv_case c, int special) {
         column[ch] = (float)seen(&s, x + (b * in + ch) * pixels, i / s.out_width, i % s.out_width, 0, 0);
         whole += 0 * (double)column[ch];
       }
-      check_rounded_row(mk_int8_levels(in), in, column, pixel);
+      quantised_pixel(in, column, pixel);
       for (mk_int o = 0; o < out; o++) {
         mk_int to = (b * out + o) * seen_pixels + i;
         if (isnan(whole) || (special && o == bad_channel)) {
@@ -232,11 +263,11 @@ void check_int8_convolution(void) {
       check_int(&r, 1, 3), check_int(&r, 64, 110), check_int(&r, 1, 9), check_int(&r, 1, 21), check_int(&r, 64, 110));
     one_int8_convolution((conv_case){
       s, round % 3 ? MK_ACT_RELU : check_activations[round % 7], round % 4 != 0, round / 2 % 3,
-      round % 2 ? check_pool : NULL, (uint64_t)round}, 0);
+      round % 2 ? check_pool : NULL, (uint64_t)round}, 0, round / 3 % 2);
   }
   for (int round = 0; round < 6; round++) {
     mk_conv_shape s = pointwise(2, check_int(&r, 64, 70), 3, check_int(&r, 3, 9), check_int(&r, 64, 70));
-    one_int8_convolution((conv_case){s, MK_ACT_NONE, 1, round % 3, round % 2 ? check_pool : NULL, (uint64_t)round}, 1);
+    one_int8_convolution((conv_case){s, MK_ACT_NONE, 1, round % 3, round % 2 ? check_pool : NULL, (uint64_t)round}, 1, round / 3 % 2);
   }
   for (int round = 0; round < 20; round++) {
     mk_conv_shape s = pointwise(
@@ -244,19 +275,19 @@ void check_int8_convolution(void) {
     s.stride_h = check_int(&r, 1, 3), s.stride_w = check_int(&r, 1, 3);
     s.pad_top = check_int(&r, 0, 2), s.pad_left = check_int(&r, 0, 2);
     s = shaped(s, check_int(&r, 0, 2), check_int(&r, 0, 2));
-    one_int8_convolution((conv_case){s, MK_ACT_RELU, 1, round % 3, round % 2 ? check_pool : NULL, (uint64_t)round}, 0);
+    one_int8_convolution((conv_case){s, MK_ACT_RELU, 1, round % 3, round % 2 ? check_pool : NULL, (uint64_t)round}, 0, round / 3 % 2);
   }
   // A single pixel; row groups; several parts of the depth; more pixels than one task takes.
   mk_conv_shape shapes[] = {
     pointwise(1, 64, 1, 1, 64), pointwise(1, 67, 5, 7, 205), pointwise(1, 775, 9, 5, 109), pointwise(1, 1601, 2, 33, 67),
     pointwise(1, 4096, 3, 6, 64), pointwise(1, 64, 29, 41, 64)};
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-    one_int8_convolution((conv_case){shapes[i], MK_ACT_RELU, 1, 1, check_pool, 50 + i}, 0);
-    one_int8_convolution((conv_case){shapes[i], MK_ACT_RELU, 1, 2, NULL, 60 + i}, 0);
+    one_int8_convolution((conv_case){shapes[i], MK_ACT_RELU, 1, 1, check_pool, 50 + i}, 0, 1);
+    one_int8_convolution((conv_case){shapes[i], MK_ACT_RELU, 1, 2, NULL, 60 + i}, 0, 2);
   }
   // What has no such form is computed in float32.
   mk_conv_shape others[] = {
-    pointwise(1, 63, 4, 4, 64), pointwise(1, 64, 4, 4, 63), pointwise(1, 4097, 4, 4, 64),
+    pointwise(1, 63, 4, 4, 64), pointwise(1, 64, 4, 4, 63), pointwise(1, MK_QUANTISED_DEPTH + 1, 1, 1, 64),
     {1, 128, 4, 4, 128, 4, 4, 1, 1, 1, 1, 1, 1, 0, 0, 2}, {1, 64, 4, 4, 64, 2, 4, 3, 1, 1, 1, 1, 1, 0, 0, 1}};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
     int right = mk_conv_weights(MK_WEIGHTS_INT8, &others[i]) == MK_WEIGHTS_F32;

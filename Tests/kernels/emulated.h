@@ -54,6 +54,18 @@ EMULATED __m512i emulated_madd(__m512i a, __m512i b) {
 }
 #define _mm512_madd_epi16(a, b) emulated_madd(a, b)
 
+// Unsigned bytes of a times signed ones of b, two products to 16 bits: sums that do not fit become the nearest that does.
+EMULATED __m512i emulated_maddubs(__m512i a, __m512i b) {
+  emu_i16 x = (emu_i16)a, y = (emu_i16)b;
+  emu_i16 low = (x & 255) * (y << 24 >> 24) + (x >> 8 & 255) * (y << 16 >> 24);
+  emu_i16 high = (x >> 16 & 255) * (y << 8 >> 24) + (x >> 24 & 255) * (y >> 24);
+  emu_i16 most = 32767, least = -32768;
+  low = __builtin_elementwise_max(__builtin_elementwise_min(low, most), least);
+  high = __builtin_elementwise_max(__builtin_elementwise_min(high, most), least);
+  return (__m512i)((low & 0xffff) | high << 16);
+}
+#define _mm512_maddubs_epi16(a, b) emulated_maddubs(a, b)
+
 // Unsigned bytes of a times signed ones of b, four products to a sum, no saturation.
 #define EMULATED_DPBUSD(name, vector, register)                          \
   EMULATED register name(register sum, register a, register b) {         \

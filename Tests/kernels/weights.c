@@ -47,11 +47,16 @@ static void quantised_row(mk_int k, const float *x, double *row) {
   }
 }
 
-static void one_product(check_random *r, mk_weights type, mk_int m, mk_int k, mk_int n, mk_pool *pool) {
+// extreme: elements of the largest magnitude alone, rows all of one sign. Neighbouring weights of one sign then are as large
+// as their scale lets them be: more would saturate sums of 16 bits.
+static void one_product_of(
+  check_random *r, mk_weights type, mk_int m, mk_int k, mk_int n, mk_pool *pool, int extreme) {
   int transposed = (int)(check_bits(r) & 1), in_place = (int)(check_bits(r) & 1), relu = (int)(check_bits(r) & 1);
   mk_int ldx = k + check_int(r, 0, 3), ldy = n + check_int(r, 0, 3), ldw = (transposed ? k : n) + check_int(r, 0, 2);
   float *x = check_randoms(r, (m - 1) * ldx + k, -1, 1);
   float *w = check_randoms(r, ((transposed ? n : k) - 1) * ldw + (transposed ? k : n), -1, 1);
+  for (mk_int i = 0; extreme && i < (m - 1) * ldx + k; i++) x[i] = i / ldx % 2 ? -1 : 1;
+  for (mk_int i = 0; extreme && i < ((transposed ? n : k) - 1) * ldw + (transposed ? k : n); i++) w[i] = w[i] < -0.5f ? -1 : 1;
   float *bias = check_randoms(r, n, -1, 1), *errors = check_floats(n);
   mk_int y_count = (m - 1) * ldy + n;
   float *y = check_randoms(r, y_count, -1, 1), *before = check_copy(y, y_count);
@@ -98,8 +103,13 @@ static void one_product(check_random *r, mk_weights type, mk_int m, mk_int k, mk
     in_place);
 }
 
+static void one_product(check_random *r, mk_weights type, mk_int m, mk_int k, mk_int n, mk_pool *pool) {
+  one_product_of(r, type, m, k, n, pool, 0);
+}
+
 static void check_weights(mk_weights type) {
   check_random r = check_seed(170 + type);
+  for (int round = 0; round < 6; round++) one_product_of(&r, type, 9 + round, 100 + round, 53, NULL, 1);
   for (mk_int m = 1; m <= 70; m++) one_product(&r, type, m, check_int(&r, 1, 140), check_int(&r, 1, 70), NULL);
   static const mk_int edges[] = {1, 2, 3, 4, 5, 15, 16, 17, 31, 32, 33, 34, 47, 48, 49, 63, 64, 65, 66, 127, 128, 129, 130};
   for (size_t e = 0; e < sizeof edges / sizeof *edges; e++) {

@@ -82,7 +82,8 @@ typedef enum {
 
 /* How the constant operand of a product is stored; x and y are always float32.
  * BF16: rounded to nearest even. Processors with vdpbf16ps round x too when there are many rows.
- * INT8: round(w / scale) within +-127, one scale (the largest magnitude / 127) for each column. x is quantised, each row
+ * INT8: round(w / scale), one scale for each column: what two neighbours' magnitudes add up to at most / 127, so that no
+ * instruction set's sum of two products saturates. x is quantised, each row
  * by itself: up to MK_NARROW_ROWS rows to integers within +-mk_int8_levels(k), 14 bits or more up to k = 2048 and never
  * less than 13 with the sign; more of them to 8 bits between the row's smallest and largest element (0 included), unless k
  * exceeds MK_QUANTISED_DEPTH: then they stay as they are. docs/kernels.md has the formulas and bounds. */
@@ -237,14 +238,14 @@ typedef struct {
   mk_int groups;
 } mk_conv_shape;
 /* The format in which a convolution of this shape keeps its weights where `type` is asked for, whatever the sizes of
- * its images: INT8 where INT8 is asked for and the kernel is 1 x 1, in one group, of 64 to 4096 channels to at least 64;
- * otherwise F32. The functions below take what is asked for.
- * INT8: round(w / scale) within +-127, one scale (the largest magnitude / 127) for each output channel. Each pixel is
- * rounded to integers within +-mk_int8_levels(channels), with a scale of its own; a NaN or infinity in a pixel makes
- * its outputs NaN. docs/kernels.md has the formulas and bounds. */
+ * its images: INT8 where INT8 is asked for and the kernel is 1 x 1, in one group, of 64 to MK_QUANTISED_DEPTH channels to
+ * at least 64; otherwise F32. The functions below take what is asked for.
+ * INT8: weights as those of mk_linear, one scale for each output channel. Each pixel is quantised to 8 bits between its
+ * smallest and largest channel (0 included); a NaN or infinity in a pixel makes its outputs NaN. docs/kernels.md has the
+ * formulas and bounds. */
 mk_weights mk_conv_weights(mk_weights type, const mk_conv_shape *shape);
-/* What packed weights depend on besides: the instruction set's tiles have this many rows. */
-mk_int mk_conv_block_rows(void);
+/* What packed weights depend on besides, as a number: the rows of the instruction set's tiles and what a unit holds. */
+mk_int mk_conv_layout(void);
 /* weights [out_channels, channels / groups, kernel_h, kernel_w]. */
 size_t mk_conv_packed_bytes(mk_weights type, const mk_conv_shape *shape);
 void mk_conv_pack(mk_pool *pool, mk_weights type, const mk_conv_shape *shape, const float *weights, void *packed);
@@ -282,7 +283,7 @@ void mk_f32_to_bf16(const float *x, mk_int n, uint16_t *y);
 /* ---- Content ------------------------------------------------------------------------------------------------- */
 
 /* Changes with every change of a packed layout: what was packed under another number is of no use. */
-#define MK_PACKED_VERSION 2
+#define MK_PACKED_VERSION 3
 
 /* 128 bits that stand for n bytes, the same for every pool. Tells damage, not forgery. */
 void mk_content_hash(mk_pool *pool, const void *bytes, mk_int n, uint64_t hash[2]);
