@@ -30,43 +30,52 @@ enum {
 #define MK_SUM(a, b) ((a) + (b))
 #include "tile_multiply.inc.h"
 
+// The end of a tile that is not whole. A function of its own: sums that are indexed in a loop lie in memory, and a whole
+// tile would store them there after each step of its end.
+static __attribute__((noinline)) void mk_tile_finish_part(
+  mk_int rows, mk_int vectors, const mk_tile *t, const vf sums[][MK_TILE_VECTORS]) {
+  for (mk_int v = 0; v < vectors; v++) {
+    mk_int n = t->columns - v * MK_WIDTH;
+    if (n <= 0) break;
+    for (mk_int r = 0; r < rows; r++) {
+      float *c = t->c + r * t->ldc + v / MK_VECTORS * t->c_panel + v % MK_VECTORS * MK_WIDTH;
+      const float *residual = t->residual ? t->residual + r * t->ldr + v * MK_WIDTH : NULL;
+      vf y = sums[r][v];
+      if (n >= MK_WIDTH) {
+        if (t->accumulate) y += vf_load(c);
+        if (t->bias) y += vf_load(t->bias + v * MK_WIDTH);
+        if (t->row_bias) y += (vf)mk_load1(t->row_bias + r);
+        if (residual) y += vf_load(residual);
+        vf_store(c, t->relu ? vf_relu(y) : y);
+      } else {
+        if (t->accumulate) y += vf_load_part(c, n);
+        if (t->bias) y += vf_load_part(t->bias + v * MK_WIDTH, n);
+        if (t->row_bias) y += (vf)mk_load1(t->row_bias + r);
+        if (residual) y += vf_load_part(residual, n);
+        vf_store_part(c, n, t->relu ? vf_relu(y) : y);
+      }
+    }
+  }
+}
+
 MK_INLINE void mk_tile_finish(
   const int rows, const int panels, const mk_tile *t, vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
   const int vectors = panels * MK_VECTORS;
 #define MK_EACH(statement)                                         \
   _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) \
     _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) { statement; }
-  if (t->columns == panels * MK_PANEL) {
-    if (t->accumulate) MK_EACH(acc[r][v] += vf_load(t->c + r * t->ldc + v / MK_VECTORS * t->c_panel + v % MK_VECTORS * MK_WIDTH))
-    if (t->bias) MK_EACH(acc[r][v] += vf_load(t->bias + v * MK_WIDTH))
-    if (t->row_bias) MK_EACH(acc[r][v] += (vf)mk_load1(t->row_bias + r))
-    if (t->residual) MK_EACH(acc[r][v] += vf_load(t->residual + r * t->ldr + v * MK_WIDTH))
-    if (t->relu) MK_EACH(acc[r][v] = vf_relu(acc[r][v]))
-    MK_EACH(vf_store(t->c + r * t->ldc + v / MK_VECTORS * t->c_panel + v % MK_VECTORS * MK_WIDTH, acc[r][v]))
-  } else {
-    for (int v = 0; v < vectors; v++) {
-      mk_int n = t->columns - v * MK_WIDTH;
-      if (n <= 0) break;
-      for (int r = 0; r < rows; r++) {
-        float *c = t->c + r * t->ldc + v / MK_VECTORS * t->c_panel + v % MK_VECTORS * MK_WIDTH;
-        const float *residual = t->residual ? t->residual + r * t->ldr + v * MK_WIDTH : NULL;
-        vf y = acc[r][v];
-        if (n >= MK_WIDTH) {
-          if (t->accumulate) y += vf_load(c);
-          if (t->bias) y += vf_load(t->bias + v * MK_WIDTH);
-          if (t->row_bias) y += (vf)mk_load1(t->row_bias + r);
-          if (residual) y += vf_load(residual);
-          vf_store(c, t->relu ? vf_relu(y) : y);
-        } else {
-          if (t->accumulate) y += vf_load_part(c, n);
-          if (t->bias) y += vf_load_part(t->bias + v * MK_WIDTH, n);
-          if (t->row_bias) y += (vf)mk_load1(t->row_bias + r);
-          if (residual) y += vf_load_part(residual, n);
-          vf_store_part(c, n, t->relu ? vf_relu(y) : y);
-        }
-      }
-    }
+  if (t->columns != panels * MK_PANEL) {
+    vf sums[MK_BLOCK_ROWS][MK_TILE_VECTORS];
+    MK_EACH(sums[r][v] = acc[r][v])
+    mk_tile_finish_part(rows, vectors, t, sums);
+    return;
   }
+  if (t->accumulate) MK_EACH(acc[r][v] += vf_load(t->c + r * t->ldc + v / MK_VECTORS * t->c_panel + v % MK_VECTORS * MK_WIDTH))
+  if (t->bias) MK_EACH(acc[r][v] += vf_load(t->bias + v * MK_WIDTH))
+  if (t->row_bias) MK_EACH(acc[r][v] += (vf)mk_load1(t->row_bias + r))
+  if (t->residual) MK_EACH(acc[r][v] += vf_load(t->residual + r * t->ldr + v * MK_WIDTH))
+  if (t->relu) MK_EACH(acc[r][v] = vf_relu(acc[r][v]))
+  MK_EACH(vf_store(t->c + r * t->ldc + v / MK_VECTORS * t->c_panel + v % MK_VECTORS * MK_WIDTH, acc[r][v]))
 #undef MK_EACH
 }
 
