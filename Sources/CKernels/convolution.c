@@ -10,8 +10,6 @@
 #include "depthwise.h"
 #include "winograd.h"
 
-enum { MK_PLANES_AHEAD = 6 }; // of the plane that is copied, the one that is fetched
-
 static mk_int mk_conv_depth(const mk_conv_shape *s) { return s->channels / s->groups * s->kernel_h * s->kernel_w; }
 
 mk_weights mk_conv_weights(mk_weights type, const mk_conv_shape *s) {
@@ -172,11 +170,6 @@ static void mk_make_columns(
     } else {
       mk_make_column(c->kernels, s, plane, u, t, first, last, row);
     }
-    // A few planes ahead: short rows of many planes are nothing that the processor foresees.
-    if (direct && p + MK_PLANES_AHEAD < depth) {
-      const float *ahead = from + MK_PLANES_AHEAD * s->height * s->width;
-      for (mk_int i = 0; i < n; i += MK_PANEL) __builtin_prefetch(ahead + i, 0, 2);
-    }
     float *o = out + p * MK_PANEL;
     for (mk_int i = 0; i < whole; i += MK_PANEL, o += depth * MK_PANEL) memcpy(o, from + i, MK_PANEL * sizeof(float));
     if (whole < n) {
@@ -187,6 +180,27 @@ static void mk_make_columns(
       t = 0;
       if (++u == s->kernel_h) u = 0, channel++;
     }
+  }
+}
+
+// Multiplies one block of weights with all columns of a task, panel by panel, so that rows of c and of the residual are
+// read and written one whole line after the other. With `planes`, that is where the columns come from: whole tiles read
+// them there and leave them as columns for the blocks that follow. `t` is the first tile, `pixels` wide.
+static void mk_multiply_block(
+  const mk_kernels *kernels, mk_int rows, mk_int pixels, const float *planes, float *columns, mk_tile t) {
+  mk_int wide = kernels->panels * MK_PANEL;
+  for (mk_int j = 0; j < pixels; j += wide) {
+    t.columns = mk_min(pixels - j, wide);
+    if (planes && t.columns == wide) {
+      t.b = planes + j, t.b_panel = MK_PANEL;
+      t.copy = columns + j * t.k;
+      kernels->tiles[MK_PLANES][kernels->panels - 1][rows - 1](&t);
+    } else {
+      t.b = columns + j * t.k, t.b_panel = MK_PANEL * t.k;
+      kernels->tiles[MK_PACKED][t.columns > MK_PANEL][rows - 1](&t);
+    }
+    t.c += wide;
+    if (t.residual) t.residual += wide;
   }
 }
 
@@ -201,39 +215,35 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
   const float *x = c->x + (place.image * s->channels + place.group * in_channels) * s->height * s->width;
   const float *weights = c->packed + place.group * channels * c->depth;
   float *row = c->scratch + worker * (mk_int)MK_CONV_WORKER_FLOATS, *columns = row + MK_MAX_PIXELS + MK_PANEL;
-  mk_int wide = kernels->panels * MK_PANEL;
+  mk_int blocks = mk_ceil_div(channels, kernels->rows), wide = kernels->panels * MK_PANEL;
+  mk_int block0 = mk_part(blocks, c->parts.row_groups, place.row_group0);
+  mk_int block1 = mk_part(blocks, c->parts.row_groups, place.row_group1);
   for (mk_int part = 0; part < c->depth_parts; part++) {
     mk_int depth0 = mk_first_depth(c->depth, part), depth = mk_first_depth(c->depth, part + 1) - depth0;
     int32_t last = part == c->depth_parts - 1;
-    mk_make_columns(c, x, depth0, depth, pixel0, pixel0 + pixels, row, columns);
-    // Groups of rows whose weights stay in the second cache; within one, a panel of columns stays in the first.
-    for (mk_int g = place.row_group0; g < place.row_group1; g++) {
-      mk_int first = mk_first_row(kernels, &c->parts, channels, g);
-      mk_int rows = mk_first_row(kernels, &c->parts, channels, g + 1) - first;
-      if (rows <= 0) continue;
-      for (mk_int j = 0; j < pixels; j += wide) {
-        mk_int width = mk_min(pixels - j, wide);
-        mk_int at = (place.image * s->out_channels + place.group * channels + first) * plane + pixel0 + j;
-        mk_tile t = {
-          .a = weights + depth0 * channels + first * depth,
-          .b = columns + j * depth,
-          .b_panel = depth * MK_PANEL,
-          .k = depth,
-          .c = c->y + at,
-          .ldc = plane,
-          .c_panel = MK_PANEL,
-          .columns = width,
-          .accumulate = c->add_to_y || part > 0,
-        };
-        if (last) {
-          if (c->bias) t.row_bias = c->bias + place.group * channels + first;
-          if (c->residual) t.residual = c->residual + at;
-          t.ldr = plane;
-          t.relu = c->activation == MK_ACT_RELU;
-        }
-        mk_run_tiles(kernels->tiles[MK_PACKED][width > MK_PANEL], kernels->rows, depth, rows, &t, NULL, 0);
-        if (last && c->activation > MK_ACT_RELU) kernels->activate(c->activation, rows, width, c->y + at, plane);
+    const float *planes = mk_is_direct(s) ? x + depth0 * plane + pixel0 : NULL;
+    mk_int read = planes ? pixels / wide * wide : 0; // by the first block
+    mk_make_columns(c, x, depth0, depth, pixel0 + read, pixel0 + pixels, row, columns + read * depth);
+    for (mk_int block = block0; block < block1; block++) {
+      mk_int first = mk_part(channels, blocks, block), rows = mk_part(channels, blocks, block + 1) - first;
+      mk_int at = (place.image * s->out_channels + place.group * channels + first) * plane + pixel0;
+      mk_tile t = {
+        .a = weights + depth0 * channels + first * depth,
+        .b_stride = plane,
+        .k = depth,
+        .c = c->y + at,
+        .ldc = plane,
+        .c_panel = MK_PANEL,
+        .accumulate = c->add_to_y || part > 0,
+      };
+      if (last) {
+        if (c->bias) t.row_bias = c->bias + place.group * channels + first;
+        if (c->residual) t.residual = c->residual + at;
+        t.ldr = plane;
+        t.relu = c->activation == MK_ACT_RELU;
       }
+      mk_multiply_block(kernels, rows, pixels, block == block0 ? planes : NULL, columns, t);
+      if (last && c->activation > MK_ACT_RELU) kernels->activate(c->activation, rows, pixels, c->y + at, plane);
     }
   }
 }

@@ -27,13 +27,16 @@ enum {
 //            the first cache
 //   strided: a[row * row_stride + p]
 //   column:  a[p * 16 + row]
+//   planes:  as packed
 // Right operand: b[p * b_stride + column] for the first 16 columns and b[b_panel + p * b_stride + column - 16] for the
-// next; b_stride is 16 for the packed and strided layouts.
+// next; b_stride is 16 for the packed and strided layouts. Planes: tiles are whole, b comes from far, and goes to `copy` as
+// packed panels for those that follow.
 typedef struct {
   const float *a;
   mk_int row_stride;
   const float *b;
   mk_int b_stride, b_panel;
+  float *copy; // planes only
   mk_int k;
   float *c;
   mk_int ldc;
@@ -67,7 +70,7 @@ typedef struct {
 
 typedef void (*mk_tile_fn)(const mk_tile *tile);
 
-typedef enum { MK_PACKED, MK_STRIDED, MK_COLUMN, MK_LAYOUTS } mk_layout;
+typedef enum { MK_PACKED, MK_STRIDED, MK_COLUMN, MK_PLANES, MK_LAYOUTS } mk_layout;
 
 typedef struct mk_depthwise_strip mk_depthwise_strip; // depthwise.h
 typedef struct mk_few_rows mk_few_rows;               // attention_few.h
