@@ -105,9 +105,7 @@ typedef struct {
 static mk_conv_int8_worker mk_plan_worker(const mk_conv_shape *s) {
   mk_int units = mk_units(s), pixels = mk_most_pixels(units);
   mk_conv_int8_worker w = {.zeros = pixels, .columns = 2 * pixels, .partials = (2 + units) * pixels};
-  // Row groups are almost equal numbers of blocks.
-  mk_int rows = mk_depth_parts(units) > 1 ? mk_min(MK_WEIGHT_ROWS + 2 * MK_BLOCK_ROWS, s->out_channels) : 0;
-  w.gathered = w.partials + rows * pixels;
+  w.gathered = w.partials + (mk_depth_parts(units) > 1 ? MK_BLOCK_ROWS * pixels : 0);
   w.all = w.gathered + (mk_is_direct(s) ? 0 : s->channels * MK_QUANTISED_PIXELS);
   return w;
 }
@@ -160,46 +158,48 @@ static void mk_conv_int8_task(void *context, mk_int task, int32_t worker) {
   const mk_kernels *kernels = c->kernels;
   mk_conv_place place = mk_place_conv(s, &c->parts, task);
   float *scales = c->scratch + worker * c->worker.all, *columns = scales + c->worker.columns;
+  int32_t *partials = (int32_t *)(void *)(scales + c->worker.partials);
+  const int32_t *zeros = (const int32_t *)(const void *)(scales + c->worker.zeros);
   mk_quantise_place(c, &place, scales);
   mk_int wide = kernels->panels * MK_PANEL, depth_parts = mk_depth_parts(c->units);
-  for (mk_int g = place.row_group0; g < place.row_group1; g++) {
-    mk_int first = mk_first_row(kernels, &c->parts, s->out_channels, g);
-    mk_int rows = mk_first_row(kernels, &c->parts, s->out_channels, g + 1) - first;
-    for (mk_int part = 0; part < depth_parts && rows > 0; part++) {
+  mk_int blocks = mk_ceil_div(s->out_channels, kernels->rows);
+  mk_int block1 = mk_part(blocks, c->parts.row_groups, place.row_group1);
+  // A block of weights passes over all pixels before the next: lines of c are written one after the other.
+  for (mk_int block = mk_part(blocks, c->parts.row_groups, place.row_group0); block < block1; block++) {
+    mk_int first = mk_part(s->out_channels, blocks, block), rows = mk_part(s->out_channels, blocks, block + 1) - first;
+    mk_int at = (place.image * s->out_channels + first) * c->parts.pixels + place.pixel0;
+    for (mk_int part = 0; part < depth_parts; part++) {
       mk_int unit0 = mk_first_depth(c->units, part), units = mk_first_depth(c->units, part + 1) - unit0;
       int32_t last = part == depth_parts - 1;
       for (mk_int j = 0; j < place.pixels; j += wide) {
         mk_int width = mk_min(place.pixels - j, wide);
-        mk_int at = (place.image * s->out_channels + first) * c->parts.pixels + place.pixel0 + j;
         mk_tile t = {
           .a = c->weights + unit0 * s->out_channels + first * units,
           .b = columns + j * c->units + unit0 * MK_PANEL,
           .b_panel = c->units * MK_PANEL,
           .k = units,
-          .c = c->y + at,
+          .c = c->y + at + j,
           .ldc = c->parts.pixels,
           .c_panel = MK_PANEL,
           .columns = width,
           .accumulate = c->add_to_y,
           .last = last,
           .add_partials = part > 0,
-          .partials = (int32_t *)(void *)(scales + c->worker.partials + j * rows),
+          .partials = partials + j * rows,
           .partials_panel = rows * MK_PANEL,
           .row_scales = c->scales + first,
           .row_zeros = c->sums + first,
           .column_scales = scales + j,
-          .column_sums = (const int32_t *)(const void *)(scales + c->worker.zeros) + j,
+          .column_sums = zeros + j,
           .row_bias = c->bias ? c->bias + first : NULL,
-          .residual = c->residual && last ? c->residual + at : NULL,
+          .residual = c->residual && last ? c->residual + at + j : NULL,
           .ldr = c->parts.pixels,
           .relu = c->activation == MK_ACT_RELU,
         };
-        mk_run_tiles(kernels->pixels.tiles[width > MK_PANEL], kernels->rows, units, rows, &t, NULL, 0);
-        if (last && c->activation > MK_ACT_RELU) {
-          kernels->activate(c->activation, rows, width, c->y + at, c->parts.pixels);
-        }
+        kernels->pixels.tiles[width > MK_PANEL][rows - 1](&t);
       }
     }
+    if (c->activation > MK_ACT_RELU) kernels->activate(c->activation, rows, place.pixels, c->y + at, c->parts.pixels);
   }
 }
 
