@@ -18,6 +18,7 @@
 enum {
   MK_LEAST_CHANNELS = 64, // with fewer, rounding costs more than the products spare
   MK_MOST_CHANNELS = MK_QUANTISED_DEPTH, // sums of more might not fit in 32 bits
+  MK_QUANTISED_FLOATS = 48 * 1024,       // of pixels that are quantised together: they are read twice
 };
 
 int32_t mk_has_int8(const mk_conv_shape *s) {
@@ -34,6 +35,12 @@ static mk_int mk_scale_count(const mk_conv_shape *s) { return mk_round_up(s->out
 
 size_t mk_conv_int8_packed_bytes(const mk_conv_shape *s) {
   return (size_t)(2 * mk_scale_count(s) + s->out_channels * mk_units(s)) * sizeof(float);
+}
+
+// Pixels that are quantised together.
+static mk_int mk_quantised_pixels(const mk_conv_shape *s) {
+  mk_int pixels = MK_QUANTISED_FLOATS / s->channels / MK_PANEL * MK_PANEL;
+  return mk_min(mk_max(pixels, MK_PANEL), MK_QUANTISED_PIXELS);
 }
 
 typedef struct {
@@ -106,7 +113,7 @@ static mk_conv_int8_worker mk_plan_worker(const mk_conv_shape *s) {
   mk_int units = mk_units(s), pixels = mk_most_pixels(units);
   mk_conv_int8_worker w = {.zeros = pixels, .columns = 2 * pixels, .partials = (2 + units) * pixels};
   w.gathered = w.partials + (mk_depth_parts(units) > 1 ? MK_BLOCK_ROWS * pixels : 0);
-  w.all = w.gathered + (mk_is_direct(s) ? 0 : s->channels * MK_QUANTISED_PIXELS);
+  w.all = w.gathered + (mk_is_direct(s) ? 0 : s->channels * mk_quantised_pixels(s));
   return w;
 }
 
@@ -135,8 +142,9 @@ static void mk_quantise_place(const mk_conv_int8_call *c, const mk_conv_place *p
   const float *x = c->x + place->image * s->channels * plane;
   float *gathered = scratch + c->worker.gathered;
   int32_t *zeros = (int32_t *)(void *)(scratch + c->worker.zeros);
-  for (mk_int j = 0; j < place->pixels; j += MK_QUANTISED_PIXELS) {
-    mk_int first = place->pixel0 + j, count = mk_min(place->pixels - j, MK_QUANTISED_PIXELS);
+  mk_int together = mk_quantised_pixels(s);
+  for (mk_int j = 0; j < place->pixels; j += together) {
+    mk_int first = place->pixel0 + j, count = mk_min(place->pixels - j, together);
     uint32_t *panels = (uint32_t *)(void *)(scratch + c->worker.columns + j * c->units);
     if (mk_is_direct(s)) {
       c->kernels->pixels.quantise(
@@ -144,11 +152,11 @@ static void mk_quantise_place(const mk_conv_int8_call *c, const mk_conv_place *p
       continue;
     }
     for (mk_int channel = 0; channel < s->channels; channel++) {
-      float *row = gathered + channel * MK_QUANTISED_PIXELS;
+      float *row = gathered + channel * together;
       mk_make_column(c->kernels, s, x + channel * plane, 0, 0, first, first + count, row);
     }
     c->kernels->pixels.quantise(
-      s->channels, count, gathered, MK_QUANTISED_PIXELS, scratch + j, zeros + j, panels, c->units * MK_PANEL);
+      s->channels, count, gathered, together, scratch + j, zeros + j, panels, c->units * MK_PANEL);
   }
 }
 

@@ -2,8 +2,8 @@
 #pragma once
 #include "kernels.h"
 
-// Pixels that are quantised together.
-enum { MK_QUANTISED_PIXELS = 64 };
+// The most pixels that are quantised together.
+enum { MK_QUANTISED_PIXELS = 256 };
 
 // Whether a convolution has such a form. Sizes of images do not count.
 int32_t mk_has_int8(const mk_conv_shape *shape);
