@@ -1,11 +1,12 @@
 // Convolution, NCHW: y[channel, pixel] = w[channel, depth] columns[depth, pixel] per image and group, the columns being
-// made for a block of pixels at a time (depth = input channel, kernel row, kernel column). Depthwise ones are
+// made for a block of pixels at a time (columns.c; depth = input channel, kernel row, kernel column). Depthwise ones are
 // depthwise.c's, most of 3 x 3 winograd.c's.
 //
 // Packed weights, per group: [depth part], and in each blocks of output channels as tiles read them, [depth][height].
 // Depthwise: as given.
 #include "convolution.h"
 
+#include "columns.h"
 #include "convolution_int8.h"
 #include "depthwise.h"
 #include "winograd.h"
@@ -70,6 +71,7 @@ typedef struct {
   int32_t add_to_y;
   float *scratch;
   mk_int depth, depth_parts;
+  mk_column_plan columns;
   mk_conv_parts parts;
 } mk_conv_call;
 
@@ -111,92 +113,39 @@ mk_conv_place mk_place_conv(const mk_conv_shape *s, const mk_conv_parts *parts, 
   };
 }
 
-// Columns of one worker, and a row of pixels for making them.
-enum { MK_CONV_WORKER_FLOATS = MK_COLUMN_UNITS + MK_MAX_DEPTH * MK_PANEL + MK_MAX_PIXELS + MK_PANEL };
+// Depth of the longest part.
+static mk_int mk_most_depth(const mk_conv_shape *s) {
+  mk_int depth = mk_conv_depth(s);
+  return mk_round_up(mk_ceil_div(depth, mk_depth_parts(depth)), MK_CHUNK);
+}
+
+static mk_column_plan mk_plan_conv_columns(const mk_conv_shape *s) {
+  mk_int depth = mk_most_depth(s);
+  return mk_plan_columns(mk_current_kernels(), s, depth, mk_most_pixels(depth));
+}
 
 size_t mk_conv_scratch(const mk_pool *pool, mk_weights type, const mk_conv_shape *s) {
   if (mk_conv_weights(type, s) == MK_WEIGHTS_INT8) return mk_conv_int8_scratch(pool, s);
   if (mk_is_winograd(s)) return mk_winograd_scratch(pool, s);
   if (mk_is_depthwise(s)) return mk_depthwise_scratch(pool, s);
-  return (size_t)MK_CONV_WORKER_FLOATS * (size_t)mk_pool_threads(pool) * sizeof(float) + 64;
-}
-
-void mk_make_column(
-  const mk_kernels *kernels, const mk_conv_shape *s, const float *plane, mk_int u, mk_int t, mk_int first, mk_int last,
-  float *out) {
-  mk_int left = t * s->dilation_w - s->pad_left;
-  // Output columns j whose input column j * stride + left lies inside.
-  mk_int inside0 = left >= 0 ? 0 : mk_ceil_div(-left, s->stride_w);
-  mk_int inside1 = s->width > left ? mk_ceil_div(s->width - left, s->stride_w) : 0;
-  mk_int row = first / s->out_width, j = first % s->out_width;
-  for (mk_int pixel = first; pixel < last; row++, j = 0) {
-    mk_int end = mk_min(s->out_width, j + last - pixel);
-    mk_int in_row = row * s->stride_h - s->pad_top + u * s->dilation_h;
-    mk_int from = j, to = end;
-    if (in_row < 0 || in_row >= s->height) {
-      from = to = end;
-    } else {
-      from = mk_min(mk_max(j, inside0), end);
-      to = mk_max(mk_min(end, inside1), from);
-    }
-    float *o = out + (pixel - first) - j;
-    for (mk_int i = j; i < from; i++) o[i] = 0;
-    if (to > from) {
-      const float *x = plane + in_row * s->width + from * s->stride_w + left;
-      mk_int n = to - from;
-      if (s->stride_w == 1) {
-        for (mk_int i = 0; i < n; i++) o[from + i] = x[i];
-      } else if (s->stride_w == 2) {
-        kernels->every_second(n, x, o + from);
-      } else {
-        for (mk_int i = 0; i < n; i++) o[from + i] = x[i * s->stride_w];
-      }
-    }
-    for (mk_int i = to; i < end; i++) o[i] = 0;
-    pixel += end - j;
-  }
-}
-
-static void mk_make_columns(
-  const mk_conv_call *c, const float *x, mk_int depth0, mk_int depth, mk_int first, mk_int last, float *row, float *out) {
-  const mk_conv_shape *s = c->s;
-  mk_int kernel = s->kernel_h * s->kernel_w, n = last - first, whole = n / MK_PANEL * MK_PANEL;
-  int32_t direct = mk_is_direct(s);
-  mk_int channel = depth0 / kernel, u = depth0 % kernel / s->kernel_w, t = depth0 % s->kernel_w;
-  for (mk_int p = 0; p < depth; p++) {
-    const float *plane = x + channel * s->height * s->width, *from = row;
-    if (direct) {
-      from = plane + first;
-    } else {
-      mk_make_column(c->kernels, s, plane, u, t, first, last, row);
-    }
-    float *o = out + p * MK_PANEL;
-    for (mk_int i = 0; i < whole; i += MK_PANEL, o += depth * MK_PANEL) memcpy(o, from + i, MK_PANEL * sizeof(float));
-    if (whole < n) {
-      memcpy(o, from + whole, (size_t)(n - whole) * sizeof(float));
-      memset(o + n - whole, 0, (size_t)(MK_PANEL - n + whole) * sizeof(float));
-    }
-    if (++t == s->kernel_w) {
-      t = 0;
-      if (++u == s->kernel_h) u = 0, channel++;
-    }
-  }
+  return (size_t)mk_plan_conv_columns(s).floats * (size_t)mk_pool_threads(pool) * sizeof(float);
 }
 
 // Multiplies one block of weights with all columns of a task, panel by panel, so that rows of c and of the residual are
-// read and written one whole line after the other. With `planes`, that is where the columns come from: whole tiles read
-// them there and leave them as columns for the blocks that follow. `t` is the first tile, `pixels` wide.
-static void mk_multiply_block(
-  const mk_kernels *kernels, mk_int rows, mk_int pixels, const float *planes, float *columns, mk_tile t) {
+// read and written one whole line after the other. The first block reads columns where they are seen and leaves copies for
+// those that follow. `t` is the first tile.
+static void mk_multiply_block(const mk_columns *columns, mk_int rows, int32_t is_first, mk_tile t) {
+  const mk_kernels *kernels = columns->plan->kernels;
   mk_int wide = kernels->panels * MK_PANEL;
-  for (mk_int j = 0; j < pixels; j += wide) {
-    t.columns = mk_min(pixels - j, wide);
-    if (planes && t.columns == wide) {
-      t.b = planes + j, t.b_panel = MK_PANEL;
-      t.copy = columns + j * t.k;
+  for (mk_int j = 0; j < columns->pixels; j += wide) {
+    const float *seen = is_first ? mk_seen(columns, j, wide) : NULL;
+    float *panels = columns->columns + j * t.k;
+    t.columns = mk_min(columns->pixels - j, wide);
+    if (seen) {
+      t.b = seen, t.b_offsets = columns->offsets, t.copy = panels;
       kernels->tiles[MK_PLANES][kernels->panels - 1][rows - 1](&t);
     } else {
-      t.b = columns + j * t.k, t.b_panel = MK_PANEL * t.k;
+      t.b = panels;
       kernels->tiles[MK_PACKED][t.columns > MK_PANEL][rows - 1](&t);
     }
     t.c += wide;
@@ -214,22 +163,20 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
   mk_int in_channels = s->channels / s->groups, channels = s->out_channels / s->groups;
   const float *x = c->x + (place.image * s->channels + place.group * in_channels) * s->height * s->width;
   const float *weights = c->packed + place.group * channels * c->depth;
-  float *row = c->scratch + worker * (mk_int)MK_CONV_WORKER_FLOATS, *columns = row + MK_MAX_PIXELS + MK_PANEL;
-  mk_int blocks = mk_ceil_div(channels, kernels->rows), wide = kernels->panels * MK_PANEL;
+  mk_int blocks = mk_ceil_div(channels, kernels->rows);
   mk_int block0 = mk_part(blocks, c->parts.row_groups, place.row_group0);
   mk_int block1 = mk_part(blocks, c->parts.row_groups, place.row_group1);
   for (mk_int part = 0; part < c->depth_parts; part++) {
     mk_int depth0 = mk_first_depth(c->depth, part), depth = mk_first_depth(c->depth, part + 1) - depth0;
     int32_t last = part == c->depth_parts - 1;
-    const float *planes = mk_is_direct(s) ? x + depth0 * plane + pixel0 : NULL;
-    mk_int read = planes ? pixels / wide * wide : 0; // by the first block
-    mk_make_columns(c, x, depth0, depth, pixel0 + read, pixel0 + pixels, row, columns + read * depth);
+    mk_columns columns =
+      mk_make_columns(&c->columns, x, depth0, depth, pixel0, pixels, c->scratch + worker * c->columns.floats);
     for (mk_int block = block0; block < block1; block++) {
       mk_int first = mk_part(channels, blocks, block), rows = mk_part(channels, blocks, block + 1) - first;
       mk_int at = (place.image * s->out_channels + place.group * channels + first) * plane + pixel0;
       mk_tile t = {
         .a = weights + depth0 * channels + first * depth,
-        .b_stride = plane,
+        .b_panel = depth * MK_PANEL,
         .k = depth,
         .c = c->y + at,
         .ldc = plane,
@@ -242,7 +189,7 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
         t.ldr = plane;
         t.relu = c->activation == MK_ACT_RELU;
       }
-      mk_multiply_block(kernels, rows, pixels, block == block0 ? planes : NULL, columns, t);
+      mk_multiply_block(&columns, rows, block == block0, t);
       if (last && c->activation > MK_ACT_RELU) kernels->activate(c->activation, rows, pixels, c->y + at, plane);
     }
   }
@@ -269,8 +216,8 @@ void mk_conv(
     .y = y,
     // Adding to what is there is the same as adding y at the end, and partial sums may then be kept in y.
     .residual = residual == y ? NULL : residual, .add_to_y = residual && residual == y, .scratch = scratch,
-    .depth = depth, .depth_parts = parts};
-  c.parts = mk_share_conv(pool, shape, mk_round_up(mk_ceil_div(depth, parts), MK_CHUNK));
+    .depth = depth, .depth_parts = parts, .columns = mk_plan_conv_columns(shape),
+    .parts = mk_share_conv(pool, shape, mk_most_depth(shape))};
   if (shape->batch <= 0 || shape->out_channels <= 0 || c.parts.pixels <= 0) return;
   mk_int products = shape->batch * shape->out_channels * c.parts.pixels * depth;
   mk_pool *chosen = mk_pool_for(pool, products, MK_PARALLEL_PRODUCTS);

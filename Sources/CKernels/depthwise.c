@@ -13,7 +13,7 @@ int32_t mk_is_depthwise(const mk_conv_shape *s) {
   return s->groups > 1 && s->groups == s->channels && s->out_channels == s->channels;
 }
 
-static mk_depthwise_plan mk_plan_depthwise(const mk_conv_shape *s) {
+mk_depthwise_plan mk_plan_lines(const mk_conv_shape *s) {
   mk_depthwise_plan p = {0};
   mk_int reach = (s->kernel_w - 1) * s->dilation_w;
   p.shared = s->stride_w <= s->kernel_w && reach <= MK_SHORT_REACH;
@@ -23,6 +23,18 @@ static mk_depthwise_plan mk_plan_depthwise(const mk_conv_shape *s) {
   p.line_floats = mk_round_up(p.line_used + MK_PANEL, MK_PANEL); // lines end with whole vectors, read and written
   p.whole = s->dilation_h == 1 && s->stride_h <= s->kernel_h;
   p.step = p.whole ? s->stride_h : s->kernel_h;
+  return p;
+}
+
+void mk_place_taps(const mk_conv_shape *s, const mk_depthwise_plan *plan, mk_int *taps) {
+  for (mk_int t = 0; t < s->kernel_w; t++) {
+    mk_int column = t * s->dilation_w;
+    taps[t] = plan->shared ? column % s->stride_w * plan->line_floats + column / s->stride_w : t * plan->line_floats;
+  }
+}
+
+static mk_depthwise_plan mk_plan_depthwise(const mk_conv_shape *s) {
+  mk_depthwise_plan p = mk_plan_lines(s);
   mk_int row = p.lines * p.line_floats, rows = MK_STRIP_ROWS;
   while (rows < s->out_height && mk_copied_rows(&p, s, rows + MK_STRIP_ROWS) * row <= MK_STRIP_FLOATS) {
     rows += MK_STRIP_ROWS;
@@ -85,11 +97,7 @@ void mk_depthwise(
     .kernels = mk_current_kernels(), .s = s, .plan = mk_plan_depthwise(s), .x = x, .weights = weights, .bias = bias,
     .residual = residual, .activation = activation, .y = y, .taps = scratch,
     .scratch = (float *)scratch + mk_taps_bytes(s) / (mk_int)sizeof(float)};
-  mk_int *taps = scratch;
-  for (mk_int t = 0; t < s->kernel_w; t++) {
-    mk_int column = t * s->dilation_w;
-    taps[t] = c.plan.shared ? column % s->stride_w * c.plan.line_floats + column / s->stride_w : t * c.plan.line_floats;
-  }
+  mk_place_taps(s, &c.plan, scratch);
   mk_parallel(
     mk_pool_for(pool, products, MK_PARALLEL_PRODUCTS), s->batch * s->channels, mk_depthwise_plane, &c);
 }

@@ -23,6 +23,10 @@ typedef struct {
   mk_int strip_rows, worker_floats;
 } mk_depthwise_plan;
 
+// The plan but for its strips; and where the taps of a kernel row find their columns, in one copied row.
+mk_depthwise_plan mk_plan_lines(const mk_conv_shape *s);
+void mk_place_taps(const mk_conv_shape *s, const mk_depthwise_plan *plan, mk_int *taps);
+
 // One strip: y[i * out_width + j] = relu(bias + residual + the sum over kernel rows u and columns t of
 // w[u][t] * line[(i * step + u) * lines * line_floats + taps[t] + j]), i < rows.
 struct mk_depthwise_strip {

@@ -253,6 +253,13 @@ static void mk_depthwise_any(const mk_depthwise_strip *d, mk_int i) {
   }
 }
 
+// Copies what a strip sees.
+static void mk_make_lines(const mk_depthwise_strip *d) {
+  const int32_t usual = d->plan->whole && d->plan->shared;
+  if (usual && d->s->stride_w == 1) mk_make_every_row(d);
+  else if (!usual || d->s->stride_w != 2 || !mk_make_rows_in_pairs(d)) mk_make_any_rows(d);
+}
+
 static void mk_depthwise_rows(const mk_depthwise_strip *d) {
   typedef void (*function)(const mk_depthwise_strip *d, mk_int i);
 #define MK_HEIGHTS_OF(kernel, step) \
@@ -263,9 +270,7 @@ static void mk_depthwise_rows(const mk_depthwise_strip *d) {
     {MK_HEIGHTS_OF(7, 1), MK_HEIGHTS_OF(7, 2)},
   };
 #undef MK_HEIGHTS_OF
-  const int32_t usual = d->plan->whole && d->plan->shared;
-  if (usual && d->s->stride_w == 1) mk_make_every_row(d);
-  else if (!usual || d->s->stride_w != 2 || !mk_make_rows_in_pairs(d)) mk_make_any_rows(d);
+  mk_make_lines(d);
   mk_int kernel = d->s->kernel_h, step = d->plan->step, i = 0;
   int32_t plain = d->plan->shared && d->plan->whole && d->s->dilation_w == 1 && d->s->stride_w == step;
   if (plain && kernel == d->s->kernel_w && (kernel == 3 || kernel == 5 || kernel == 7) && step <= 2) {

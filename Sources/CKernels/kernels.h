@@ -29,14 +29,15 @@ enum {
 //   column:  a[p * 16 + row]
 //   planes:  as packed
 // Right operand: b[p * b_stride + column] for the first 16 columns and b[b_panel + p * b_stride + column - 16] for the
-// next; b_stride is 16 for the packed and strided layouts. Planes: tiles are whole, b comes from far, and goes to `copy` as
-// packed panels for those that follow.
+// next; b_stride is 16 for the packed and strided layouts. Planes: b[b_offsets[p] + column], tiles are whole, and what they
+// read goes to `copy` as packed panels for those that follow.
 typedef struct {
   const float *a;
   mk_int row_stride;
   const float *b;
   mk_int b_stride, b_panel;
-  float *copy; // planes only
+  const mk_int *b_offsets; // planes only, as copy
+  float *copy;
   mk_int k;
   float *c;
   mk_int ldc;
@@ -175,6 +176,7 @@ typedef struct {
 
   // y[i] = x[i * step] for step 2.
   void (*every_second)(mk_int n, const float *x, float *y);
+  void (*make_lines)(const mk_depthwise_strip *strip); // only copies what it sees
   void (*depthwise)(const mk_depthwise_strip *strip);
 
   mk_winograd_transforms winograd2, winograd4;

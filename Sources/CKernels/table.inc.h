@@ -107,6 +107,7 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
     .binary = mk_binary_rows, \
     .pixels = pixels_form, \
     .every_second = mk_every_second, \
+    .make_lines = mk_make_lines, \
     .depthwise = mk_depthwise_rows, \
     .winograd2 = MK_WINOGRAD(2), \
     .winograd4 = MK_WINOGRAD(4), \

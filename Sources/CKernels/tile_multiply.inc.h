@@ -33,17 +33,19 @@ MK_INLINE void MK_MULTIPLY(
 
   const mk_int row_stride = layout == MK_STRIDED ? t->row_stride : 1;
   const mk_int depth_stride = layout == MK_PACKED || layout == MK_PLANES ? rows : layout == MK_COLUMN ? MK_PANEL : 1;
-  const mk_int b_stride = layout == MK_COLUMN || layout == MK_PLANES ? t->b_stride : MK_PANEL;
-  const mk_int b_panel = t->b_panel;
+  const mk_int b_stride = layout == MK_PLANES ? 0 : layout == MK_COLUMN ? t->b_stride : MK_PANEL;
+  const mk_int b_panel = layout == MK_PLANES ? MK_PANEL : t->b_panel;
   const float *a = t->a, *b = t->b;
+  const mk_int *b_offsets = t->b_offsets;
   float *copy = t->copy;
   const mk_int copy_panel = t->k * MK_PANEL;
 
 #define MK_STEP(p, set)                                                                     \
   {                                                                                         \
     vf bv[MK_TILE_VECTORS];                                                                  \
+    const float *b_row = layout == MK_PLANES ? b + b_offsets[p] : b + (p) * b_stride;       \
     _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                  \
-      bv[v] = vf_load(b + (p) * b_stride + (v / MK_VECTORS) * b_panel + v % MK_VECTORS * MK_WIDTH); \
+      bv[v] = vf_load(b_row + (v / MK_VECTORS) * b_panel + v % MK_VECTORS * MK_WIDTH);      \
       if (layout == MK_PLANES) {                                                            \
         vf_store(copy + (p) * MK_PANEL + (v / MK_VECTORS) * copy_panel + v % MK_VECTORS * MK_WIDTH, bv[v]); \
       }                                                                                     \
@@ -51,7 +53,7 @@ MK_INLINE void MK_MULTIPLY(
     /* The next tile's, into the second cache: a plane each is nothing that the processor foresees. */ \
     if (layout == MK_PLANES) {                                                              \
       _Pragma("clang loop unroll(full)") for (int v = 1; v <= panels; v++) {                \
-        __builtin_prefetch(b + (p) * b_stride + (panels + v) * MK_PANEL - 1, 0, 2);           \
+        __builtin_prefetch(b_row + (panels + v) * MK_PANEL - 1, 0, 2);                      \
       }                                                                                     \
     }                                                                                       \
     _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) {                     \
@@ -87,7 +89,10 @@ MK_INLINE void MK_MULTIPLY(
     }
     a += MK_STEPS * depth_stride;
     b += MK_STEPS * b_stride;
-    if (layout == MK_PLANES) copy += MK_STEPS * MK_PANEL;
+    if (layout == MK_PLANES) {
+      b_offsets += MK_STEPS;
+      copy += MK_STEPS * MK_PANEL;
+    }
   }
   for (int p = 0; p < (int)(t->k % MK_STEPS); p++) MK_STEP(p, 0)
 #undef MK_STEP

@@ -105,6 +105,20 @@ void check_convolution(void) {
   mk_conv_shape deep = {1, 45, 9, 9, 14, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1}, stem = {1, 3, 40, 40, 16, 0, 0, 7, 7, 2, 2, 1, 1, 3, 3, 1};
   one_convolution("convolution", (conv_case){shaped(deep, 1, 1), MK_ACT_RELU, 1, 2, NULL, 1}, 0);
   one_convolution("convolution", (conv_case){shaped(stem, 3, 3), MK_ACT_RELU, 1, 0, check_pool, 3}, 0);
+  // Rows of several tiles, lines of each stride and shared by taps or not; lines that would take too much room; planes in
+  // two parts of the depth; more channels than a depth part begins and ends with.
+  for (int round = 0; round < 12; round++) {
+    mk_int stride = round % 3 + 1, taps = round % 4 + 1;
+    mk_conv_shape wide = {
+      1, 3, 7, 150 + 17 * round, 13, 0, 0, 3, taps, stride, stride, round % 5 == 4 ? 2 : 1, round % 7 == 6 ? 2 : 1, 1, 1, 1};
+    one_convolution("convolution", (conv_case){
+      shaped(wide, 1, 1), MK_ACT_RELU, 1, round % 3, round % 2 ? check_pool : NULL, (uint64_t)round}, 0);
+  }
+  mk_conv_shape long_rows = {1, 45, 6, 1200, 5, 0, 0, 3, 3, 2, 2, 1, 1, 1, 1, 1}, short_rows = {1, 90, 12, 11, 9, 0, 0, 3, 3, 2, 2, 1, 1, 1, 1, 1};
+  mk_conv_shape planes = {2, 410, 5, 33, 21, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 1};
+  one_convolution("convolution", (conv_case){shaped(long_rows, 1, 1), MK_ACT_RELU, 1, 1, check_pool, 8}, 0);
+  one_convolution("convolution", (conv_case){shaped(short_rows, 1, 1), MK_ACT_SILU, 1, 2, check_pool, 9}, 0);
+  one_convolution("convolution", (conv_case){shaped(planes, 0, 0), MK_ACT_TANH, 1, 1, NULL, 10}, 0);
 }
 
 void check_depthwise(void) {
