@@ -133,12 +133,20 @@ size_t mk_conv_scratch(const mk_pool *pool, mk_weights type, const mk_conv_shape
 
 // Multiplies one block of weights with all columns of a task, panel by panel, so that rows of c and of the residual are
 // read and written one whole line after the other. The first block reads columns where they are seen and leaves copies for
-// those that follow. `t` is the first tile.
-static void mk_multiply_block(const mk_columns *columns, mk_int rows, int32_t is_first, mk_tile t) {
+// those that follow, each of which fetches its share of the planes for the pixels behind them. `t` is the first tile.
+static void mk_multiply_block(const mk_columns *columns, mk_int rows, mk_int block, mk_int blocks, mk_tile t) {
   const mk_kernels *kernels = columns->plan->kernels;
   mk_int wide = kernels->panels * MK_PANEL;
+  mk_int plane0 = 0, plane1 = 0;
+  if (block > 0 && columns->plan->from == MK_IN_PLANES) {
+    plane0 = mk_part(columns->depth, blocks - 1, block - 1), plane1 = mk_part(columns->depth, blocks - 1, block);
+  }
   for (mk_int j = 0; j < columns->pixels; j += wide) {
-    const float *seen = is_first ? mk_seen(columns, j, wide) : NULL;
+    for (mk_int p = plane0; p < plane1; p++) {
+      const float *behind = columns->seen + columns->offsets[p] + columns->pixels + j;
+      for (mk_int i = MK_PANEL; i <= wide; i += MK_PANEL) __builtin_prefetch(behind + i - 1, 0, 2);
+    }
+    const float *seen = block == 0 ? mk_seen(columns, j, wide) : NULL;
     float *panels = columns->columns + j * t.k;
     t.columns = mk_min(columns->pixels - j, wide);
     if (seen) {
@@ -189,7 +197,7 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
         t.ldr = plane;
         t.relu = c->activation == MK_ACT_RELU;
       }
-      mk_multiply_block(&columns, rows, block == block0, t);
+      mk_multiply_block(&columns, rows, block - block0, block1 - block0, t);
       if (last && c->activation > MK_ACT_RELU) kernels->activate(c->activation, rows, pixels, c->y + at, plane);
     }
   }
