@@ -16,8 +16,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import limits
+
 ROOT = Path(__file__).resolve().parents[1]
 MUE = ROOT / "build/bin/mue"
+ROOFLINE = ROOT / "Benchmarks/kernels/roofline"
+PICTURE = ROOT / "models/demo/samples/scene-1.png"
 TOKENS = 16  # of an answer: weights are random, so the end never comes by itself
 WORKS = {"encoder": "image encoder, with ResNet", "first": "first step", "step": "one decoder step",
          "beam5": "one step, 5 beams", "caption": "whole request", "load": "loading", "memory": "peak memory"}
@@ -56,8 +60,7 @@ def measure_ofa(folder: Path, args: argparse.Namespace) -> dict[str, dict]:
 
 
 def measure_demo(args: argparse.Namespace) -> dict:
-    picture = ROOT / "models/demo/samples/scene-1.png"
-    return bench(ROOT / "models/demo", args, "--compare", "onnxruntime,openvino", "--image", str(picture), "--rounds",
+    return bench(ROOT / "models/demo", args, "--compare", "onnxruntime,openvino", "--image", str(PICTURE), "--rounds",
                  str(3 * args.rounds))
 
 
@@ -75,11 +78,10 @@ def measure_instruction_sets(folder: Path, args: argparse.Namespace, widest: str
 
 
 def roofline() -> dict | None:
-    program = ROOT / "Benchmarks/kernels/roofline"
-    if not program.exists():
+    if not ROOFLINE.exists():
         return None
     print("== roofline", flush=True)
-    done = subprocess.run([program, "--json"], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([ROOFLINE, "--json"], stdout=subprocess.PIPE, text=True)
     return None if done.returncode else json.loads(done.stdout)
 
 
@@ -136,12 +138,35 @@ def side_by_side(measured: dict, precision: str, prefix: str = "") -> list[str]:
 
 
 def goals(report: dict) -> list[str]:
-    lines = ["| ratio | reached | goal | |", "|---|---|---|---|"]
+    lines = ["| ratio | reached | goal | | ms | goal, ms | least, ms | least / ms |", "|---|---|---|---|---|---|---|---|"]
     for name, goal in GOALS.items():
         value = report["ratios"].get(name)
+        work, precision, peer = name.split(".")
+        limit = (report["limits"] or {}).get(f"{work}.{precision}")
+        more = "| | | | |"
+        if value is not None and limit:
+            shown = {e["engine"]: figure(e, work)["median"] for e in engines(report["ofa"][precision]) if figure(e, work)}
+            ours, theirs = shown["MuE"], shown[peer]
+            which = "memory" if limit["memory_ms"] >= limit["arithmetic_ms"] else "arithmetic"
+            more = f"| {ours:.1f} | {goal * theirs:.1f} | {limit['least_ms']:.1f} ({which}) | {limit['least_ms'] / ours:.2f} |"
         lines.append(f"| `{name}` | {'-' if value is None else f'{value:.2f}'} | {goal:.2f} | "
-                     + ("not measured" if value is None else "reached" if value <= goal else "missed") + " |")
+                     + ("not measured" if value is None else "reached" if value <= goal else "missed") + f" {more}")
     return lines
+
+
+def least(report: dict) -> list[str]:
+    """What the least times of the goals consist of."""
+    if not report["limits"]:
+        return []
+    p = report["peaks"]
+    lines = [f"Least: what the products multiply at the peak of {p['threads']} threads together ({p['float32']:.0f} GFLOP/s in "
+             f"float32, {p['int16']:.0f} with pairs of int16, {p['int8']:.0f} with bytes), or what they read at the speed of memory "
+             f"({p['read']:.0f} GB/s), whichever is longer ([more](../performance.md#least-times)).", "",
+             "| | GFLOP | MB | arithmetic, ms | memory, ms |", "|---|---|---|---|---|"]
+    for name, limit in report["limits"].items():
+        done = ", ".join(f"{g:.2f} {kind}" for kind, g in limit["gflop"].items() if g)
+        lines.append(f"| {name} | {done} | {limit['megabytes']:.0f} | {limit['arithmetic_ms']:.1f} | {limit['memory_ms']:.1f} |")
+    return [*lines, ""]
 
 
 def kernel_table(found: dict) -> list[str]:
@@ -163,7 +188,7 @@ def markdown(report: dict) -> str:
              f"Command: `{report['command']}`. [What the figures mean](../performance.md#measuring). Median (minimum), ms; ratios "
              "are of medians, below 1 MuE is faster or smaller.", "", f"![Ratios beside the goals]({report['picture']})", "",
              "## Goals", "", *goals(report), "",
-             f"`caption` is of the demo model, all others of OFA-{report['size']} at 480 x 480 pixels.", ""]
+             f"`caption` is of the demo model, all others of OFA-{report['size']} at 480 x 480 pixels.", "", *least(report)]
     for precision, measured in report["ofa"].items():
         lines += [f"## OFA-{report['size']}, {precision}", "", *side_by_side(measured, precision), ""]
     lines += ["## The demo model, a caption from file to text, f32", "", *side_by_side(report["demo"], "f32"), ""]
@@ -250,6 +275,8 @@ def main() -> None:
     report["machine"] = measured["machine"]
     report["instruction_sets"] = measure_instruction_sets(folder, args, measured["machine"]["cpu"])
     report["roofline"] = roofline()
+    report["peaks"] = limits.peaks(ROOFLINE, args.threads) if ROOFLINE.exists() else None
+    report["limits"] = report["peaks"] and limits.limits(MUE, folder / "bundle", PICTURE, args.threads, args.precisions, report["peaks"])
     report["ratios"] = ratios(report)
     args.out.mkdir(parents=True, exist_ok=True)
     draw(report, args.out / f"{name}.png")

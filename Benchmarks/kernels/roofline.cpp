@@ -1,5 +1,6 @@
 // Products and convolutions beside the limits of the processor and beside oneDNN.
 //   roofline [--json] [--isa portable|avx2|...]
+//   roofline --peaks THREADS [--isa ...]: the limits of several threads together, as JSON
 #include "roofline.h"
 
 #include <cmath>
@@ -64,6 +65,7 @@ int main(int argc, char **argv) {
   }
   setvbuf(stdout, nullptr, _IOLBF, 0);
   bool json = false;
+  int threads = 0;
   for (int i = 1; i < argc; i++) {
     if (!strcmp(argv[i], "--json")) {
       json = true;
@@ -75,14 +77,22 @@ int main(int argc, char **argv) {
         fprintf(stderr, "roofline: this processor does not have '%s'\n", wanted.c_str());
         return 1;
       }
+    } else if (!strcmp(argv[i], "--peaks") && i + 1 < argc && atoi(argv[i + 1]) > 0) {
+      threads = atoi(argv[++i]);
     } else {
-      fprintf(stderr, "usage: roofline [--json] [--isa portable|avx2|avx512|...]\n");
+      fprintf(stderr, "usage: roofline [--json] [--peaks THREADS] [--isa portable|avx2|avx512|...]\n");
       return 2;
     }
   }
   if (!peak_float32(mk_isa_name()).run) {
     fprintf(stderr, "roofline: no peak is known for '%s'\n", mk_isa_name());
     return 1;
+  }
+  if (threads > 0) {
+    Peaks peaks = measure_peaks(threads);
+    printf("{\"isa\": \"%s\", \"threads\": %d, \"float32\": %.1f, \"bf16\": %.1f, \"int16\": %.1f, \"int8\": %.1f, \"read\": %.1f}\n",
+      mk_isa_name(), threads, peaks.float32, peaks.bf16, peaks.int16, peaks.int8, peaks.read);
+    return 0;
   }
   std::vector<Row> rows = product_rows();
   for (const Row &row : convolution_rows()) rows.push_back(row);

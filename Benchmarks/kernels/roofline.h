@@ -38,6 +38,10 @@ struct Work {
   bool few; // rows: bf16 weights meet float32, int8 ones pairs of int16
 };
 
+// What threads reach together: GFLOP/s of float32, bf16, pairs of int16 and bytes; GB/s.
+struct Peaks { double float32, bf16, int16, int8, read; };
+Peaks measure_peaks(int threads);
+
 inline std::shared_ptr<char> memory(size_t bytes) {
   auto *p = static_cast<char *>(aligned_alloc(64, (bytes + 1087) / 64 * 64));
   if (!p) abort();
