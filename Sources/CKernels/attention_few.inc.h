@@ -1,31 +1,38 @@
-// Few queries with rows of keys or values: each row is read from memory once, for all queries, while those that follow
-// are on their way.
+// Few queries with rows of keys or values: each row is read from memory once, for all queries. Rows that are multiplied
+// together come from as many places of the run, each of which is read from its start to its end: memory answers faster
+// than to rows that follow each other.
 
 enum {
-  MK_SCORE_ROWS = 4, // keys whose scores are summed at once
-  MK_SUM_ROWS = 8,   // values that are added up before the sum goes back to memory
+  MK_SCORE_ROWS = 4,    // keys whose scores are summed at once
+  MK_SCORE_QUERIES = 3, // most queries that they meet at once
+  MK_SUM_ROWS = 8,      // values that are added up before the sum goes back to memory
+  MK_FEW_AHEAD = 256,   // floats that a place is fetched ahead
 };
 
-// Scores of four keys and one or two queries; the first of them fetch the keys `ahead` floats further on.
+// Scores of four keys, `k_row` apart, and one to three queries; the first of them fetch what follows.
 MK_INLINE void mk_few_dots(
   const int queries, const int fetches, mk_int d, const float *q, mk_int q_row, const float *k, mk_int k_row,
-  mk_int ahead, float scale, float *y, mk_int y_row) {
-  vf s[2][MK_SCORE_ROWS];
+  float scale, float *y, mk_int y_row, mk_int y_key) {
+  vf s[MK_SCORE_QUERIES][MK_SCORE_ROWS];
 #pragma clang loop unroll(full)
   for (int i = 0; i < queries; i++) s[i][0] = s[i][1] = s[i][2] = s[i][3] = 0;
   mk_int p = 0;
   for (; p + MK_WIDTH <= d; p += MK_WIDTH) {
-    vf u[2] = {vf_load(q + p), vf_load(q + (queries - 1) * q_row + p)};
+    vf u[MK_SCORE_QUERIES];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < queries; i++) u[i] = vf_load(q + i * q_row + p);
 #pragma clang loop unroll(full)
     for (int j = 0; j < MK_SCORE_ROWS; j++) {
       vf key = vf_load(k + j * k_row + p);
-      if (fetches) __builtin_prefetch(k + j * k_row + p + ahead);
+      if (fetches && p % MK_PANEL == 0) __builtin_prefetch(k + j * k_row + p + MK_FEW_AHEAD);
 #pragma clang loop unroll(full)
       for (int i = 0; i < queries; i++) s[i][j] += u[i] * key;
     }
   }
   if (p < d) {
-    vf u[2] = {vf_load_part(q + p, d - p), vf_load_part(q + (queries - 1) * q_row + p, d - p)};
+    vf u[MK_SCORE_QUERIES];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < queries; i++) u[i] = vf_load_part(q + i * q_row + p, d - p);
 #pragma clang loop unroll(full)
     for (int j = 0; j < MK_SCORE_ROWS; j++) {
       vf key = vf_load_part(k + j * k_row + p, d - p);
@@ -40,29 +47,39 @@ MK_INLINE void mk_few_dots(
     vf_4 ce = __builtin_shufflevector(c, e, 0, 4, 1, 5) + __builtin_shufflevector(c, e, 2, 6, 3, 7);
     vf_4 sum = __builtin_shufflevector(ab, ce, 0, 1, 4, 5) + __builtin_shufflevector(ab, ce, 2, 3, 6, 7);
     sum *= scale;
-    __builtin_memcpy(y + i * y_row, &sum, sizeof sum);
+#pragma clang loop unroll(full)
+    for (int j = 0; j < MK_SCORE_ROWS; j++) y[i * y_row + j * y_key] = sum[j];
   }
 }
 
-static void mk_few_scores(const mk_few_rows *r) {
-  mk_int j = 0, ldq = r->x_query, ldy = r->y_query;
-  for (; j + MK_SCORE_ROWS <= r->rows; j += MK_SCORE_ROWS) {
-    mk_int ahead = j + 2 * MK_SCORE_ROWS <= r->rows ? MK_SCORE_ROWS * r->row : 0; // what follows is another task's
-    for (mk_int h = 0; h < r->heads; h++) {
-      const float *k = r->p + h * r->head + j * r->row, *q = r->x + h * r->x_head;
-      float *y = r->y + h * r->y_head + j;
-      if (r->queries == 1) {
-        mk_few_dots(1, 1, r->depth, q, 0, k, r->row, ahead, r->scale, y, 0);
-        continue;
-      }
-      mk_few_dots(2, 1, r->depth, q, ldq, k, r->row, ahead, r->scale, y, ldy);
-      mk_int i = 2;
-      for (; i + 2 <= r->queries; i += 2) {
-        mk_few_dots(2, 0, r->depth, q + i * ldq, ldq, k, r->row, 0, r->scale, y + i * ldy, ldy);
-      }
-      if (i < r->queries) mk_few_dots(1, 0, r->depth, q + i * ldq, 0, k, r->row, 0, r->scale, y + i * ldy, 0);
-    }
+// Scores of key j and of those `part` and multiples of it further on, of one head.
+MK_INLINE void mk_few_scores_of(const mk_few_rows *r, mk_int h, mk_int j, mk_int part) {
+  mk_int ldk = part * r->row, ldq = r->x_query, ldy = r->y_query, d = r->depth, n = r->queries;
+  const float *k = r->p + h * r->head + j * r->row, *q = r->x + h * r->x_head;
+  float *y = r->y + h * r->y_head + j;
+#define MK_DOTS(count, fetches, i) \
+  mk_few_dots(count, fetches, d, q + (i) * ldq, ldq, k, ldk, r->scale, y + (i) * ldy, ldy, part)
+  // Two and two rather than three and one: what is summed side by side has to hide the latency of additions.
+  switch (n) {
+    case 1: MK_DOTS(1, 1, 0); return;
+    case 2: MK_DOTS(2, 1, 0); return;
+    case 4: MK_DOTS(2, 1, 0); MK_DOTS(2, 0, 2); return;
+    default: break;
   }
+  MK_DOTS(3, 1, 0);
+  mk_int i = 3;
+  for (; i + 3 <= n; i += 3) MK_DOTS(3, 0, i);
+  if (n - i == 2) MK_DOTS(2, 0, i);
+  if (n - i == 1) MK_DOTS(1, 0, i);
+#undef MK_DOTS
+}
+
+static void mk_few_scores(const mk_few_rows *r) {
+  mk_int part = r->rows / MK_SCORE_ROWS, j = 0, ldq = r->x_query, ldy = r->y_query;
+  for (; j < part; j++) {
+    for (mk_int h = 0; h < r->heads; h++) mk_few_scores_of(r, h, j, part);
+  }
+  j = part * MK_SCORE_ROWS;
   for (; j < r->rows; j++) {
     for (mk_int h = 0; h < r->heads; h++) {
       const float *k = r->p + h * r->head + j * r->row;
@@ -78,45 +95,70 @@ static void mk_few_scores(const mk_few_rows *r) {
   }
 }
 
-// y = or += sum_j w[j] v[j] over `rows` rows, `vectors` vectors at a time.
+// y = or += sum_j w[j] v[j] over `rows` rows, `vectors` vectors of one or two queries at a time.
 MK_INLINE void mk_few_columns(
-  const int vectors, mk_int rows, const float *w, const float *v, mk_int v_row, mk_int ahead, int32_t adds, float *y) {
-  vf acc[8];
+  const int queries, const int vectors, const int fetches, mk_int rows, const float *w, mk_int w_query, mk_int w_row,
+  const float *v, mk_int v_row, int32_t adds, float *y, mk_int y_query) {
+  vf acc[2][8];
 #pragma clang loop unroll(full)
-  for (int i = 0; i < vectors; i++) acc[i] = adds ? vf_load(y + i * MK_WIDTH) : (vf)0;
+  for (int q = 0; q < queries; q++)
+#pragma clang loop unroll(full)
+    for (int i = 0; i < vectors; i++) acc[q][i] = adds ? vf_load(y + q * y_query + i * MK_WIDTH) : (vf)0;
   for (mk_int j = 0; j < rows; j++) {
-    vf weight = w[j];
+    vf weights[2] = {(vf)w[j * w_row], (vf)w[(queries - 1) * w_query + j * w_row]};
 #pragma clang loop unroll(full)
     for (int i = 0; i < vectors; i++) {
       const float *p = v + j * v_row + i * MK_WIDTH;
-      if (i * MK_WIDTH % MK_PANEL == 0) __builtin_prefetch(p + ahead);
-      acc[i] += weight * vf_load(p);
+      if (fetches && i * MK_WIDTH % MK_PANEL == 0) __builtin_prefetch(p + MK_FEW_AHEAD);
+      vf value = vf_load(p);
+#pragma clang loop unroll(full)
+      for (int q = 0; q < queries; q++) acc[q][i] += weights[q] * value;
     }
   }
 #pragma clang loop unroll(full)
-  for (int i = 0; i < vectors; i++) vf_store(y + i * MK_WIDTH, acc[i]);
+  for (int q = 0; q < queries; q++)
+#pragma clang loop unroll(full)
+    for (int i = 0; i < vectors; i++) vf_store(y + q * y_query + i * MK_WIDTH, acc[q][i]);
+}
+
+// Values j and those `step` and multiples of it further on, `rows` in all, of one head and of queries i and, with two of
+// them, i + 1.
+MK_INLINE void mk_few_sums_of(
+  const int queries, const int fetches, const mk_few_rows *r, mk_int h, mk_int i, mk_int j, mk_int rows, mk_int step,
+  int32_t adds) {
+  mk_int d = r->depth, ldv = step * r->row, ldw = r->x_query, ldy = r->y_query, c = 0;
+  const float *v = r->p + h * r->head + j * r->row, *w = r->x + h * r->x_head + i * ldw + j;
+  float *y = r->y + h * r->y_head + i * ldy;
+#define MK_COLUMNS(vectors)                                        \
+  for (; c + (vectors) * MK_WIDTH <= d; c += (vectors) * MK_WIDTH) \
+    mk_few_columns(queries, vectors, fetches, rows, w, ldw, step, v + c, ldv, adds, y + c, ldy);
+  if (queries == 1) MK_COLUMNS(8)
+  MK_COLUMNS(4)
+  MK_COLUMNS(1)
+#undef MK_COLUMNS
+  for (int q = 0; c < d && q < queries; q++) {
+    vf acc = adds ? vf_load_part(y + q * ldy + c, d - c) : (vf)0;
+    for (mk_int n = 0; n < rows; n++) acc += w[q * ldw + n * step] * vf_load_part(v + n * ldv + c, d - c);
+    vf_store_part(y + q * ldy + c, d - c, acc);
+  }
 }
 
 static void mk_few_sums(const mk_few_rows *r) {
-  // At least once: without rows the sums are zero.
-  for (mk_int j = 0; j == 0 || j < r->rows; j += MK_SUM_ROWS) {
-    mk_int rows = mk_min(r->rows - j, MK_SUM_ROWS), d = r->depth, ldv = r->row;
-    mk_int ahead = j + 2 * MK_SUM_ROWS <= r->rows ? MK_SUM_ROWS * ldv : 0;
+  mk_int part = r->rows / MK_SUM_ROWS;
+  // First what the places have in common, then what is left of the rows; at least once: without rows the sums are zero.
+  for (mk_int t = 0; t <= part; t++) {
+    int32_t whole = t < part;
+    mk_int j = whole ? t : part * MK_SUM_ROWS, rows = whole ? MK_SUM_ROWS : r->rows - j, step = whole ? part : 1;
+    if (rows == 0 && t > 0) break;
     for (mk_int h = 0; h < r->heads; h++) {
-      const float *v = r->p + h * r->head + j * ldv;
-      for (mk_int i = 0; i < r->queries; i++) {
-        const float *w = r->x + h * r->x_head + i * r->x_query + j;
-        float *y = r->y + h * r->y_head + i * r->y_query;
-        mk_int c = 0;
-        for (; c + 8 * MK_WIDTH <= d; c += 8 * MK_WIDTH) mk_few_columns(8, rows, w, v + c, ldv, ahead, j > 0, y + c);
-        for (; c + 4 * MK_WIDTH <= d; c += 4 * MK_WIDTH) mk_few_columns(4, rows, w, v + c, ldv, ahead, j > 0, y + c);
-        for (; c + MK_WIDTH <= d; c += MK_WIDTH) mk_few_columns(1, rows, w, v + c, ldv, ahead, j > 0, y + c);
-        if (c < d) {
-          vf acc = j > 0 ? vf_load_part(y + c, d - c) : (vf)0;
-          for (mk_int n = 0; n < rows; n++) acc += w[n] * vf_load_part(v + n * ldv + c, d - c);
-          vf_store_part(y + c, d - c, acc);
-        }
+      mk_int i = 0;
+      if (r->queries == 1) {
+        mk_few_sums_of(1, 1, r, h, i++, j, rows, step, t > 0);
+      } else {
+        mk_few_sums_of(2, 1, r, h, i, j, rows, step, t > 0);
+        for (i = 2; i + 2 <= r->queries; i += 2) mk_few_sums_of(2, 0, r, h, i, j, rows, step, t > 0);
       }
+      if (i < r->queries) mk_few_sums_of(1, 0, r, h, i, j, rows, step, t > 0);
     }
   }
 }
