@@ -128,6 +128,23 @@ static void largest(mk_int n) {
   check_case(wrong ? INFINITY : 0, "largest of %td", n);
 }
 
+// Rows by all threads: what each is by itself.
+static void ranking(mk_int n) {
+  check_random r = check_seed((uint64_t)n + 19000);
+  mk_int rows = check_int(&r, 1, 7), ldx = n + check_int(&r, 0, 3), k = n < 10 ? n : 10, wrong = 0;
+  float *x = check_randoms(&r, rows * ldx, -1, 1), *values = check_floats(rows * k), *sums = check_floats(rows);
+  mk_int indices[70], row_indices[10];
+  float row_values[10];
+  mk_rank_rows(check_pool, rows, n, x, ldx, k, values, indices, sums);
+  for (mk_int row = 0; row < rows; row++) {
+    mk_topk(x + row * ldx, n, k, row_values, row_indices);
+    wrong += memcmp(row_values, values + row * k, (size_t)k * sizeof *values) != 0;
+    wrong += memcmp(row_indices, indices + row * k, (size_t)k * sizeof *indices) != 0;
+    wrong += sums[row] != mk_logsumexp(x + row * ldx, n);
+  }
+  check_case(wrong ? INFINITY : 0, "ranking of %td rows of %td", rows, n);
+}
+
 void check_rows(void) {
   static const mk_int more[] = {127, 128, 129, 511, 512, 513, 1023, 1025, 2049, 3001};
   for (mk_int i = 1; i <= 80; i++) {
@@ -138,5 +155,7 @@ void check_rows(void) {
     reductions(n);
     similarity(n);
     if (n <= 70) largest(n);
+    ranking(n);
   }
+  ranking(20000);
 }

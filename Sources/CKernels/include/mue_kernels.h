@@ -201,6 +201,10 @@ float mk_logsumexp(const float *x, mk_int n);
 mk_int mk_argmax(const float *x, mk_int n);
 /* The k largest of n in descending order, ties by index; k <= n; NaN counts as smallest. Good for small k. */
 void mk_topk(const float *x, mk_int n, mk_int k, float *values, mk_int *indices);
+/* mk_logsumexp of each row of x, `ldx` apart, into sums[row], and mk_topk from values[row * k] and indices[row * k] on. */
+void mk_rank_rows(
+  mk_pool *pool, mk_int rows, mk_int n, const float *x, mk_int ldx, mk_int k, float *values, mk_int *indices,
+  float *sums);
 /* Cosine of two vectors, 0 when either is zero: float products in blocks, sums in double. */
 double mk_similarity(const float *a, const float *b, mk_int n);
 /* sum, sum of squares, minimum, maximum over rows: y[row]. */

@@ -22,7 +22,7 @@ final class CachedDecoder: TokenDecoder {
   private(set) var memories: [RowMemory]
   var position = 0
   var prefixCosts: [RowCost]
-  private let made = DecodedStep()
+  private let made: DecodedStep
   /// The states of the active rows between two layers, [rows, width].
   private var states: Buffer
   /// Rows that have not left yet.
@@ -57,6 +57,7 @@ final class CachedDecoder: TokenDecoder {
     self.crosses = crosses
     self.sampleOfRow = sampleOfRow
     self.pool = pool
+    made = DecodedStep(pool: plans.context.pool)
     memories = []
     for _ in sampleOfRow { memories.append(try pool.take()) }
     prefixCosts = [RowCost](repeating: RowCost(), count: sampleOfRow.count)

@@ -19,6 +19,10 @@ final class DecodedStep {
   var screened: ScreenedLogits?
   var layersMilliseconds = 0.0
   var headMilliseconds = 0.0
+  /// `mk_pool *` for what is still to be found in the logits; nil: one thread.
+  let pool: OpaquePointer?
+
+  init(pool: OpaquePointer? = nil) { self.pool = pool }
 
   /// Forgets the last step.
   func begin(rows: Int, recordsSimilarities: Bool) {

@@ -13,7 +13,7 @@ final class RecomputingDecoder: TokenDecoder {
   private(set) var sampleOfRow: [Int]
   /// Prefixes are read with the first step.
   private(set) var prefixCosts: [RowCost]
-  private let made = DecodedStep()
+  private let made: DecodedStep
   private var prefixes: [[Int]]
   /// [rows, vocabulary] of the last step
   private var logits: Tensor?
@@ -36,6 +36,7 @@ final class RecomputingDecoder: TokenDecoder {
     self.runner = runner
     self.crosses = crosses
     self.sampleOfRow = sampleOfRow
+    made = DecodedStep(pool: runner.context.pool)
     prefixes = [[Int]](repeating: [], count: sampleOfRow.count)
     prefixCosts = [RowCost](repeating: RowCost(), count: sampleOfRow.count)
   }

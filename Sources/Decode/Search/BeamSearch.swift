@@ -96,7 +96,8 @@ struct BeamSearch {
     nodes.reserveCapacity(SearchOptions.room(overflow ? .max : rows))
     let mostExcluded = options.mostExcluded(prefix: prefixes.first?.count ?? 0)
     excluded.reserveCapacity(mostExcluded)
-    ranking.reserve(2 * options.beams, excluded: mostExcluded)
+    ranking.reserve(
+      2 * options.beams, excluded: mostExcluded, rows: SearchOptions.room(prefixes.count * options.beams))
     candidates.reserveCapacity(2 * options.beams)
     history.reserveCapacity((prefixes.first?.count ?? 0) + SearchOptions.room(options.steps))
   }
@@ -118,6 +119,14 @@ struct BeamSearch {
     defer { run.trace?.end() }
     following.removeAll(keepingCapacity: true)
     parents.removeAll(keepingCapacity: true)
+    if options.allowed == nil, step < options.maxTokens {
+      var mostExcluded = 0
+      for row in open.indices {
+        findExcluded(row, step)
+        mostExcluded = max(mostExcluded, excluded.count)
+      }
+      try ranking.look(at: open.indices, 2 * options.beams, excluded: mostExcluded, in: made)
+    }
     var first = 0
     while first < open.count {
       let sample = open[first].sample
@@ -144,8 +153,7 @@ struct BeamSearch {
       if step == options.maxTokens {
         try ranking.only(options.endToken, of: row, in: made, allowed: only)
       } else {
-        findHistory(open[row])
-        options.findExcluded(after: history, generated: step, into: &excluded)
+        findExcluded(row, step)
         try ranking.rank(2 * options.beams, of: row, in: made, allowed: only, excluded: excluded)
       }
       for next in ranking.found {
@@ -198,6 +206,12 @@ struct BeamSearch {
     var (count, node) = (0, hypothesis.last)
     while node >= 0 { (count, node) = (count + 1, nodes[node].before) }
     return count
+  }
+
+  /// Tokens that may not follow a row's hypothesis, into `excluded`.
+  private mutating func findExcluded(_ row: Int, _ step: Int) {
+    findHistory(open[row])
+    options.findExcluded(after: history, generated: step, into: &excluded)
   }
 
   /// What the decoder has read for a hypothesis, into `history`.

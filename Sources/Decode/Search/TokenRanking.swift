@@ -5,15 +5,33 @@ import Tensor
 struct TokenRanking {
   /// What was found last, best first; ties by token.
   private(set) var found: [NextToken] = []
+  // Of the rows in `looked`: the `taken` largest logits, and the logarithm of the sum of all exponentials.
+  private var looked = 0..<0
+  private var taken = 0
   private var values: [Float] = []
   private var indices: [mk_int] = []
+  private var normalizers: [Float] = []
   private var logProbabilities: [Double] = []
 
-  /// Makes room to find `count` tokens beside `excluded` others.
-  mutating func reserve(_ count: Int, excluded: Int) {
+  /// Makes room to find `count` tokens beside `excluded` others, in so many rows that are looked at together.
+  mutating func reserve(_ count: Int, excluded: Int, rows: Int = 1) {
     found.reserveCapacity(count)
-    values.reserveCapacity(count + excluded)
-    indices.reserveCapacity(count + excluded)
+    values.reserveCapacity((count + excluded) * rows)
+    indices.reserveCapacity((count + excluded) * rows)
+    normalizers.reserveCapacity(rows)
+  }
+
+  /// Looks at the logits of `rows` by all threads at once, so that `rank` finds up to `count` tokens of each beside
+  /// `excluded` others at hand. It stands until it is called again: once for each step, or never.
+  mutating func look(at rows: Range<Int>, _ count: Int, excluded: Int, in made: DecodedStep) throws(MueError) {
+    looked = rows
+    taken = min(count + excluded, made.vocabulary)
+    values.resize(to: taken * rows.count, with: 0)
+    indices.resize(to: taken * rows.count, with: 0)
+    normalizers.resize(to: rows.count, with: 0)
+    mk_rank_rows(
+      made.pool, rows.count, made.vocabulary, try made.logits(row: rows.lowerBound), made.vocabulary, taken, &values,
+      &indices, &normalizers)
   }
 
   /// The most probable tokens of a row into `found`. Logits that are no number count as never.
@@ -38,14 +56,15 @@ struct TokenRanking {
       found.append(next)
       return
     }
-    let logits = try made.logits(row: row)
-    let normalizer = Double(mk_logsumexp(logits, made.vocabulary))
+    let isAlone = !looked.contains(row)
+    if isAlone { try look(at: row..<row + 1, count, excluded: excluded.count, in: made) }
+    let first = (row - looked.lowerBound) * taken
+    let normalizer = Double(normalizers[row - looked.lowerBound])
+    if isAlone { looked = 0..<0 }
     let count = min(count, made.vocabulary)
-    let taken = min(count + excluded.count, made.vocabulary)
-    values.resize(to: taken, with: 0)
-    indices.resize(to: taken, with: 0)
-    mk_topk(logits, made.vocabulary, taken, &values, &indices)
-    for (value, token) in zip(values, indices) where found.count < count && !excluded.contains(token) {
+    for place in first..<first + taken where found.count < count {
+      let (value, token) = (values[place], indices[place])
+      if excluded.contains(token) { continue }
       let logProbability = Double(value) - normalizer
       // False for NaN too.
       if logProbability > -.infinity { found.append(NextToken(token: token, logProbability: logProbability)) }
