@@ -80,7 +80,6 @@ mk_conv_parts mk_share_conv(const mk_pool *pool, const mk_conv_shape *s, mk_int 
   mk_conv_parts parts = {
     .pixels = pixels,
     .pixel_parts = mk_max(mk_ceil_div(pixels, mk_most_pixels(units)), 1),
-    .row_groups = mk_max(mk_ceil_div(channels, MK_WEIGHT_ROWS), 1),
     .shares = 1,
   };
   mk_int threads = mk_pool_threads(pool), planes = s->batch * s->groups;
@@ -93,7 +92,6 @@ mk_conv_parts mk_share_conv(const mk_pool *pool, const mk_conv_shape *s, mk_int 
   // Sharing the output channels out as well makes the columns more than once, so only where tasks are short.
   if (threads > 1 && tasks < 2 * threads) {
     parts.shares = mk_min(mk_ceil_div(2 * threads, mk_max(tasks, 1)), mk_max(channels / MK_PANEL, 1));
-    parts.row_groups = mk_max(parts.row_groups, parts.shares);
   }
   return parts;
 }
@@ -103,13 +101,15 @@ mk_conv_place mk_place_conv(const mk_conv_shape *s, const mk_conv_parts *parts, 
   mk_int rest = task / parts->shares / parts->pixel_parts, panels = mk_ceil_div(parts->pixels, MK_PANEL);
   mk_int pixel0 = mk_part(panels, parts->pixel_parts, pixel_part) * MK_PANEL;
   mk_int pixel1 = mk_min(mk_part(panels, parts->pixel_parts, pixel_part + 1) * MK_PANEL, parts->pixels);
+  mk_int blocks = mk_ceil_div(s->out_channels / s->groups, mk_current_kernels()->rows);
   return (mk_conv_place){
     .image = rest / s->groups,
     .group = rest % s->groups,
     .pixel0 = pixel0,
     .pixels = mk_max(pixel1 - pixel0, 0),
-    .row_group0 = mk_part(parts->row_groups, parts->shares, share),
-    .row_group1 = mk_part(parts->row_groups, parts->shares, share + 1),
+    .blocks = blocks,
+    .block0 = mk_part(blocks, parts->shares, share),
+    .block1 = mk_part(blocks, parts->shares, share + 1),
   };
 }
 
@@ -171,16 +171,13 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
   mk_int in_channels = s->channels / s->groups, channels = s->out_channels / s->groups;
   const float *x = c->x + (place.image * s->channels + place.group * in_channels) * s->height * s->width;
   const float *weights = c->packed + place.group * channels * c->depth;
-  mk_int blocks = mk_ceil_div(channels, kernels->rows);
-  mk_int block0 = mk_part(blocks, c->parts.row_groups, place.row_group0);
-  mk_int block1 = mk_part(blocks, c->parts.row_groups, place.row_group1);
   for (mk_int part = 0; part < c->depth_parts; part++) {
     mk_int depth0 = mk_first_depth(c->depth, part), depth = mk_first_depth(c->depth, part + 1) - depth0;
     int32_t last = part == c->depth_parts - 1;
     mk_columns columns =
       mk_make_columns(&c->columns, x, depth0, depth, pixel0, pixels, c->scratch + worker * c->columns.floats);
-    for (mk_int block = block0; block < block1; block++) {
-      mk_int first = mk_part(channels, blocks, block), rows = mk_part(channels, blocks, block + 1) - first;
+    for (mk_int block = place.block0; block < place.block1; block++) {
+      mk_int first = mk_part(channels, place.blocks, block), rows = mk_part(channels, place.blocks, block + 1) - first;
       mk_int at = (place.image * s->out_channels + place.group * channels + first) * plane + pixel0;
       mk_tile t = {
         .a = weights + depth0 * channels + first * depth,
@@ -197,7 +194,7 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
         t.ldr = plane;
         t.relu = c->activation == MK_ACT_RELU;
       }
-      mk_multiply_block(&columns, rows, block - block0, block1 - block0, t);
+      mk_multiply_block(&columns, rows, block - place.block0, place.block1 - place.block0, t);
       if (last && c->activation > MK_ACT_RELU) kernels->activate(c->activation, rows, pixels, c->y + at, plane);
     }
   }

@@ -6,14 +6,12 @@
 enum {
   MK_COLUMN_UNITS = 48 * 1024, // of 4 bytes, in the columns that a task has in scratch: they stay in the second cache
   MK_MAX_PIXELS = 1024,        // pixels of one task
-  MK_WEIGHT_ROWS = 96,         // output channels whose weights stay there beside them
 };
 
 typedef struct {
   mk_int pixels;      // of an output plane
   mk_int pixel_parts; // whole panels, but for the last one
-  mk_int row_groups;  // of the output channels of a group
-  mk_int shares;      // tasks that share the row groups of the same pixels
+  mk_int shares;      // tasks that share the output channels of the same pixels
 } mk_conv_parts;
 // `units` of each column are in scratch at a time.
 mk_conv_parts mk_share_conv(const mk_pool *pool, const mk_conv_shape *s, mk_int units);
@@ -23,19 +21,14 @@ static inline mk_int mk_conv_tasks(const mk_conv_shape *s, const mk_conv_parts *
 
 // What a task computes.
 typedef struct {
-  mk_int image, group, pixel0, pixels, row_group0, row_group1;
+  mk_int image, group, pixel0, pixels;
+  mk_int blocks, block0, block1; // of the group's output channels, as tiles read their weights; of these block0..<block1
 } mk_conv_place;
 mk_conv_place mk_place_conv(const mk_conv_shape *s, const mk_conv_parts *parts, mk_int task);
 
 // The most pixels of a task.
 static inline mk_int mk_most_pixels(mk_int units) {
   return mk_min(mk_max(MK_COLUMN_UNITS / mk_max(units, 1) / MK_PANEL, 1) * MK_PANEL, MK_MAX_PIXELS);
-}
-// Row groups are some of the blocks that tiles read: the first output channel of one, or the end of the one before.
-static inline mk_int mk_first_row(
-  const mk_kernels *kernels, const mk_conv_parts *parts, mk_int channels, mk_int row_group) {
-  mk_int blocks = mk_ceil_div(channels, kernels->rows);
-  return mk_part(channels, blocks, mk_part(blocks, parts->row_groups, row_group));
 }
 
 // Whether the columns of a convolution are the planes of its input as they are.

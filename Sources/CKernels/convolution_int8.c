@@ -170,11 +170,10 @@ static void mk_conv_int8_task(void *context, mk_int task, int32_t worker) {
   const int32_t *zeros = (const int32_t *)(const void *)(scales + c->worker.zeros);
   mk_quantise_place(c, &place, scales);
   mk_int wide = kernels->panels * MK_PANEL, depth_parts = mk_depth_parts(c->units);
-  mk_int blocks = mk_ceil_div(s->out_channels, kernels->rows);
-  mk_int block1 = mk_part(blocks, c->parts.row_groups, place.row_group1);
   // A block of weights passes over all pixels before the next: lines of c are written one after the other.
-  for (mk_int block = mk_part(blocks, c->parts.row_groups, place.row_group0); block < block1; block++) {
-    mk_int first = mk_part(s->out_channels, blocks, block), rows = mk_part(s->out_channels, blocks, block + 1) - first;
+  for (mk_int block = place.block0; block < place.block1; block++) {
+    mk_int first = mk_part(s->out_channels, place.blocks, block);
+    mk_int rows = mk_part(s->out_channels, place.blocks, block + 1) - first;
     mk_int at = (place.image * s->out_channels + first) * c->parts.pixels + place.pixel0;
     for (mk_int part = 0; part < depth_parts; part++) {
       mk_int unit0 = mk_first_depth(c->units, part), units = mk_first_depth(c->units, part + 1) - unit0;
