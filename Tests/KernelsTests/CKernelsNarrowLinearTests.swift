@@ -47,8 +47,10 @@ private struct NarrowProduct {
   func storedWeights() -> [Double] {
     var stored = [Double](repeating: 0, count: k * n)
     for j in 0..<n {
-      let largest = (0..<k).reduce(Float(0)) { max($0, abs(weight($1, j))) }
-      let scale = largest / 127
+      let largest = stride(from: 0, to: k, by: 2).reduce(Float(0)) { most, p in
+        max(most, 0.5 * abs(weight(p, j)) + (p + 1 < k ? 0.5 * abs(weight(p + 1, j)) : 0))
+      }
+      let scale = largest / 63.5
       let inverse = 1 / scale
       for p in 0..<k {
         let value = weight(p, j)
@@ -210,21 +212,22 @@ extension CKernels {
     }
   }
 
-  /// The longest sums of integers there can be: every product at its largest, of one sign.
+  /// The longest sums of integers there can be, and of pairs: every product at its largest, of one sign. 63.5 steps of 1 are
+  /// rounded to 64.
   @Test(arguments: instructionSets)
   func narrowLinearDoesNotOverflow(isa: Int32) {
     Self.with(isa) {
       for (m, k) in [(13, MK_QUANTISED_DEPTH), (12, 4096), (1, 9000), (5, 16)] {
         let n = 2
         let x = Floats(m * k, filledWith: 255)
-        let w = Floats(k * n, filledWith: -127)
-        for p in 0..<k { w[p * n] = 127 }
+        let w = Floats(k * n, filledWith: -63.5)
+        for p in 0..<k { w[p * n] = 63.5 }
         let packed = Bytes(mk_linear_packed_bytes(MK_WEIGHTS_INT8, k, n))
         let scratch = Bytes(mk_linear_scratch(nil, MK_WEIGHTS_INT8, m, k, n))
         let y = Floats(m * n)
         mk_linear_pack(nil, MK_WEIGHTS_INT8, w.p, n, 0, k, n, packed.base)
         mk_linear(nil, MK_WEIGHTS_INT8, m, k, n, x.p, k, packed.base, nil, MK_ACT_NONE, nil, 0, y.p, n, scratch.base)
-        let expected = Float(255 * 127 * k)
+        let expected = Float(255 * 64 * k)
         // Steps of 1 are exact; those of few rows are 255 / levels.
         let allowed = m > MK_NARROW_ROWS ? 0 : expected * 0x1p-21
         for i in 0..<m {

@@ -32,7 +32,7 @@ import Testing
     let rounded = try convolution(x, w, at: .int8)
     let squaredError = zip(exact, rounded).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
     let squares = exact.reduce(0) { $0 + $1 * $1 }
-    // A step is 1/127 of the largest weight, and the error at most half of it: 0.4 % of weights that are evenly spread.
+    // Steps are 1/127 of what two neighbouring weights add up to at most, and 1/254 of a pixel's range; errors half of them.
     #expect(squaredError > 0 && squaredError < 0.008 * 0.008 * squares)
     #expect(try convolution(x, w, at: .bfloat16) == exact)
     #expect(try convolution(x, w, isConstant: false, at: .int8) == exact)
