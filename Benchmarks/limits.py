@@ -93,22 +93,22 @@ def vocabulary(spans: list[dict], rows: int) -> tuple[float, float]:
 
 def limits(mue: Path, bundle: Path, picture: Path, threads: int, precisions: list[str], found: dict) -> dict[str, dict]:
     """By WORK.PRECISION: ms of arithmetic and of memory. `found`: what `peaks` gave."""
-    table = {}
+    table = {}  # spans, and rows that meet the vocabulary
     for precision in precisions:
         for beams in (1, 5):
             spans = trace(mue, bundle, picture, threads, precision, beams)
             phases = [s for s in spans if s["cat"] == "phase"]
             if beams == 1:
                 named = re.compile(r"(image|text|joint) (stem|layer \d+)$|bridge to the decoder$")
-                table[f"encoder.{precision}"] = within(spans, [p for p in phases if named.match(p["name"])])
+                table[f"encoder.{precision}"] = within(spans, [p for p in phases if named.match(p["name"])]), 0
             name = "step" if beams == 1 else f"beam{beams}"
             # The last of them: a first request tries steps before its own.
-            table[f"{name}.{precision}"] = within(spans, [p for p in phases if p["name"] == "decoder step 4"][-1:])
+            table[f"{name}.{precision}"] = within(spans, [p for p in phases if p["name"] == "decoder step 4"][-1:]), beams
     result = {}
-    for name, spans in table.items():
+    for name, (spans, rows) in table.items():
         gflop, size = work(spans, name.split(".")[1])
-        if not name.startswith("encoder"):
-            more, table_size = vocabulary(spans, rows=5 if name.startswith("beam5") else 1)
+        if rows > 0:
+            more, table_size = vocabulary(spans, rows)
             gflop["float32"] = gflop.get("float32", 0) + more
             size += table_size
         arithmetic = sum(1e3 * g / found[kind] for kind, g in gflop.items())

@@ -49,7 +49,7 @@ typedef struct {
   float *packed;
 } mk_conv_int8_pack_call;
 
-// The scale of one output channel: the rule of mk_linear's columns.
+// The scale of one output channel.
 static float mk_channel_scale(mk_int depth, const float *w, float *inverse) {
   uint32_t largest = 0; // as bits, among which an infinity or NaN is larger than any number
   for (mk_int p = 0; p < depth; p += 2) {
@@ -60,12 +60,7 @@ static float mk_channel_scale(mk_int depth, const float *w, float *inverse) {
   }
   float mean;
   memcpy(&mean, &largest, sizeof mean);
-  float scale = mean / MK_PAIR_LEVELS;
-  *inverse = 0;
-  if (largest >= 0x7f800000) return NAN;
-  if (scale < MK_LEAST_SCALE) return 0;
-  *inverse = 1 / scale;
-  return scale;
+  return mk_weight_scale(mean, inverse);
 }
 
 // Packs one block of output channels.

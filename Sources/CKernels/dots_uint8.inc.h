@@ -1,10 +1,13 @@
-// Tiles of quads of unsigned bytes and signed ones, integer sums of four products. Before each inclusion: MK_BYTES, the
-// name; MK_VNNI, 1 where one instruction does it. Otherwise two do: sums of two products in 16 bits, in which they fit
-// (MK_PAIR_LEVELS), and of two of these in 32. MK_SIGNED_LEFT: 1 when the left operand is the signed one.
+// Tiles of quads of unsigned bytes and signed ones, integer sums of four products: mk_quads, whose left operand is the
+// unsigned one (rows of a product), and mk_pixels, whose right one is (pixels of a convolution). Before each inclusion:
+// MK_VNNI, 1 where one instruction does it; their names then end in _vnni. Otherwise two do: sums of two products in 16
+// bits, in which they fit (MK_PAIR_LEVELS), and of two of these in 32.
 
-#define MK_DOTS MK_BYTES
-#define MK_INTEGERS 1
-#define MK_UNSIGNED 1
+#if MK_VNNI
+#define MK_NAMED(tiles) tiles##_vnni
+#else
+#define MK_NAMED(tiles) tiles
+#endif
 #if MK_VNNI && MK_ISA == 2
 #define MK_ADD_QUADS(sum, u, s) (vf)_mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(u), (__m512i)(s))
 #elif MK_VNNI
@@ -14,15 +17,21 @@
 #else
 #define MK_ADD_QUADS(sum, u, s) (vf)((vu)(sum) + mk_add_halves(_mm256_maddubs_epi16((__m256i)(u), (__m256i)(s))))
 #endif
-#if MK_SIGNED_LEFT
-#define MK_DOT(sum, a, b) MK_ADD_QUADS(sum, b, a)
-#else
+
+#define MK_DOTS MK_NAMED(mk_quads)
+#define MK_INTEGERS 1
+#define MK_UNSIGNED 1
 #define MK_DOT(sum, a, b) MK_ADD_QUADS(sum, a, b)
-#endif
+#define MK_SUM(a, b) (vf)((vu)(a) + (vu)(b))
+#include "dots.inc.h"
+
+#define MK_DOTS MK_NAMED(mk_pixels)
+#define MK_INTEGERS 1
+#define MK_UNSIGNED 1
+#define MK_DOT(sum, a, b) MK_ADD_QUADS(sum, b, a)
 #define MK_SUM(a, b) (vf)((vu)(a) + (vu)(b))
 #include "dots.inc.h"
 
 #undef MK_ADD_QUADS
-#undef MK_BYTES
+#undef MK_NAMED
 #undef MK_VNNI
-#undef MK_SIGNED_LEFT

@@ -29,14 +29,7 @@
 
 #include "int16_pairs.inc.h"
 
-#define MK_BYTES mk_quads
 #define MK_VNNI 0
-#define MK_SIGNED_LEFT 0
-#include "dots_uint8.inc.h"
-
-#define MK_BYTES mk_pixels
-#define MK_VNNI 0
-#define MK_SIGNED_LEFT 1
 #include "dots_uint8.inc.h"
 
 #include "narrow_int8.inc.h"
@@ -60,14 +53,7 @@
 #pragma clang attribute pop
 
 #pragma clang attribute push(__attribute__((target(MK_AVX2_VNNI))), apply_to = function)
-#define MK_BYTES mk_quads_vnni
 #define MK_VNNI 1
-#define MK_SIGNED_LEFT 0
-#include "dots_uint8.inc.h"
-
-#define MK_BYTES mk_pixels_vnni
-#define MK_VNNI 1
-#define MK_SIGNED_LEFT 1
 #include "dots_uint8.inc.h"
 #pragma clang attribute pop
 

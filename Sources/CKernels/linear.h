@@ -45,6 +45,17 @@ static inline void mk_row_range(const mk_kernels *kernels, mk_int k, const float
   *high = *high > 0 ? *high : *high == *high ? 0 : *high;
 }
 
+// The scale of int8 weights: `mean` is the largest mean magnitude of two that meet depths 2p and 2p + 1. 0 when there is
+// nothing to tell apart, NaN when one is not finite.
+static inline float mk_weight_scale(float mean, float *inverse) {
+  float scale = mean / MK_PAIR_LEVELS;
+  *inverse = 0;
+  if (!(scale - scale == 0)) return __builtin_nanf("");
+  if (scale < MK_LEAST_SCALE) return 0;
+  *inverse = 1 / scale;
+  return scale;
+}
+
 // The scale with which a row becomes integers within +-levels, round(x inverse): 0 when there is nothing to tell apart,
 // NaN when an element is not finite.
 static inline float mk_fine_scale(

@@ -68,11 +68,7 @@ static void mk_pack_int8(const mk_pack_call *c, mk_int start, char *out) {
     mk_gather(c, start, depth0, depth, panel);
     c->kernels->pair_maxima(mk_ceil_div(depth, 2), panel, scales);
   }
-  for (int j = 0; j < MK_PANEL; j++) {
-    scales[j] /= MK_PAIR_LEVELS;
-    if (scales[j] < MK_LEAST_SCALE) scales[j] = 0;
-    inverse[j] = scales[j] == 0 ? 0 : 1 / scales[j];
-  }
+  for (int j = 0; j < MK_PANEL; j++) scales[j] = mk_weight_scale(scales[j], &inverse[j]);
   for (mk_int depth0 = 0; depth0 < c->k; depth0 += MK_PACK_DEPTH) {
     mk_int depth = mk_min(c->k - depth0, MK_PACK_DEPTH);
     mk_gather(c, start, depth0, depth, panel);
