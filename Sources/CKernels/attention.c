@@ -41,7 +41,7 @@ static mk_attention_plan mk_plan_attention(const mk_pool *pool, const mk_attenti
 }
 
 static int32_t mk_has_few_queries(const mk_attention_args *a) {
-  return a->tq <= MK_FEW_QUERIES && !a->bias_in_panels && !a->table;
+  return a->packed || (a->tq <= MK_FEW_QUERIES && !a->bias_in_panels && !a->table);
 }
 
 static mk_int mk_attention_worker_floats(const mk_attention_plan *plan) {

@@ -1,7 +1,8 @@
 // Few queries: a task is a run of keys with their values and all heads of an item, read as they lie in memory, where the
 // heads of a key follow each other. What the runs come to is put together at the end, as blocks of keys are in attention.c.
-// Runs depend on the number of keys alone, so that results are the same for every number of threads.
-#include "attention_few.h"
+// Runs depend on the number of keys alone, so that results are the same for every number of threads. Where keys and values
+// are packed, a task is one head of a run that was packed by itself (attention_packed.c).
+#include "attention_packed.h"
 
 enum {
   MK_RUN_KEYS = 64,        // most keys of a run
@@ -13,20 +14,28 @@ enum {
 typedef struct {
   mk_int runs;   // of keys
   mk_int groups; // of heads
+  mk_int keys;   // most of a run
   mk_int part;   // sums of the values of a run, [head][query][dv]; a single one's go to the output
   mk_int tops;   // the largest score of every run, [batch][head][query][run], and as many sums of weights
-  mk_int worker; // scores of a run: [head][query][MK_RUN_KEYS]
+  mk_int worker; // scores of a run, [head][query][keys], and what packed keys and values take
 } mk_few_plan;
 
 static mk_few_plan mk_plan_few(const mk_pool *pool, const mk_attention_args *a) {
-  mk_few_plan plan = {.runs = mk_max(mk_ceil_div(a->tk, MK_RUN_KEYS), 1)};
-  if (plan.runs > MK_RUNS) plan.runs = mk_round_up(plan.runs, MK_RUNS);
-  mk_int wanted = mk_ceil_div((mk_int)mk_pool_threads(pool) * 4, mk_max(a->batch * plan.runs, 1));
-  plan.groups = mk_pool_threads(pool) > 1 ? mk_max(mk_min(wanted, a->heads), 1) : 1;
+  mk_few_plan plan = {.runs = mk_max(mk_ceil_div(a->tk, MK_RUN_KEYS), 1), .keys = MK_RUN_KEYS};
   mk_int rows = a->heads * a->tq;
+  if (a->packed) {
+    plan.runs = mk_packed_runs(a->tk);
+    plan.groups = a->heads;
+    plan.keys = mk_packed_first(a->tk, 1);
+    plan.worker = mk_round_up(a->tq * plan.keys, MK_PANEL) + (mk_int)(mk_packed_scratch(a) / sizeof(float));
+  } else {
+    if (plan.runs > MK_RUNS) plan.runs = mk_round_up(plan.runs, MK_RUNS);
+    mk_int wanted = mk_ceil_div((mk_int)mk_pool_threads(pool) * 4, mk_max(a->batch * plan.runs, 1));
+    plan.groups = mk_pool_threads(pool) > 1 ? mk_max(mk_min(wanted, a->heads), 1) : 1;
+    plan.worker = rows * plan.keys;
+  }
   plan.part = plan.runs > 1 ? mk_round_up(rows * a->dv, MK_PANEL) : 0;
   plan.tops = mk_round_up(a->batch * rows * plan.runs, MK_PANEL);
-  plan.worker = rows * MK_RUN_KEYS;
   return plan;
 }
 
@@ -54,14 +63,16 @@ static void mk_attend_run(void *context, mk_int task, int32_t worker) {
   mk_int group = task % c->plan.groups, run = task / c->plan.groups % c->plan.runs;
   mk_int batch = task / c->plan.groups / c->plan.runs;
   mk_int head = mk_part(a->heads, c->plan.groups, group);
-  mk_int all = mk_keys(a, batch), key = mk_part(all, c->plan.runs, run);
-  float *scores = c->workers + worker * c->plan.worker;
+  mk_int all = mk_keys(a, batch);
+  mk_int key = a->packed ? mk_packed_first(all, run) : mk_part(all, c->plan.runs, run);
+  mk_int end = a->packed ? mk_packed_first(all, run + 1) : mk_part(all, c->plan.runs, run + 1);
+  float *scores = c->workers + worker * c->plan.worker, *scratch = scores + mk_round_up(a->tq * c->plan.keys, MK_PANEL);
   mk_few_rows rows = {
     .heads = mk_part(a->heads, c->plan.groups, group + 1) - head,
     .queries = a->tq,
-    .rows = mk_part(all, c->plan.runs, run + 1) - key,
+    .rows = end - key,
     .depth = a->dqk,
-    .p = a->k[batch] + head * a->k_head + key * a->k_row,
+    .p = a->packed ? NULL : a->k[batch] + head * a->k_head + key * a->k_row,
     .head = a->k_head,
     .row = a->k_row,
     .x = a->q + batch * a->q_batch + head * a->q_head,
@@ -69,13 +80,17 @@ static void mk_attend_run(void *context, mk_int task, int32_t worker) {
     .x_query = a->q_row,
     .scale = a->scale,
     .y = scores,
-    .y_head = a->tq * MK_RUN_KEYS,
-    .y_query = MK_RUN_KEYS,
+    .y_head = a->tq * c->plan.keys,
+    .y_query = c->plan.keys,
   };
-  c->kernels->few_scores(&rows);
+  if (a->packed) {
+    mk_packed_scores(a, &rows, batch, head, run, scratch);
+  } else {
+    c->kernels->few_scores(&rows);
+  }
   for (mk_int h = 0; h < rows.heads; h++) {
     for (mk_int query = 0; query < a->tq; query++) {
-      float *row = scores + (h * a->tq + query) * MK_RUN_KEYS;
+      float *row = scores + (h * a->tq + query) * c->plan.keys;
       for (int i = 0; i < 2; i++) {
         if (!a->bias[i].p) continue;
         const float *bias = mk_bias_row(&a->bias[i], batch, head + h, query) + key;
@@ -86,12 +101,12 @@ static void mk_attend_run(void *context, mk_int task, int32_t worker) {
     }
   }
   rows.depth = a->dv;
-  rows.p = a->v[batch] + head * a->v_head + key * a->v_row;
+  rows.p = a->packed ? NULL : a->v[batch] + head * a->v_head + key * a->v_row;
   rows.head = a->v_head;
   rows.row = a->v_row;
   rows.x = scores;
-  rows.x_head = a->tq * MK_RUN_KEYS;
-  rows.x_query = MK_RUN_KEYS;
+  rows.x_head = a->tq * c->plan.keys;
+  rows.x_query = c->plan.keys;
   rows.y = c->parts + (batch * c->plan.runs + run) * c->plan.part + head * a->tq * a->dv;
   rows.y_head = a->tq * a->dv;
   rows.y_query = a->dv;
@@ -100,7 +115,11 @@ static void mk_attend_run(void *context, mk_int task, int32_t worker) {
     rows.y_head = a->out_head;
     rows.y_query = a->out_row;
   }
-  c->kernels->few_sums(&rows);
+  if (a->packed) {
+    mk_packed_sums(a, &rows, batch, head, run, scratch);
+  } else {
+    c->kernels->few_sums(&rows);
+  }
   for (mk_int row = 0; c->plan.runs == 1 && row < rows.heads * a->tq; row++) {
     float total = c->totals[(batch * a->heads + head) * a->tq + row];
     mk_divide(c, rows.y + row / a->tq * rows.y_head + row % a->tq * rows.y_query, total);

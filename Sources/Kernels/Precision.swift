@@ -10,7 +10,7 @@ public enum Precision: String, Sendable, CaseIterable {
   /// multiply has a scale for each row or pixel: few rows (decoding) keep 13 to 16 bits, many rows and pixels 8.
   case int8
 
-  var storage: mk_weights {
+  public var storage: mk_weights {
     switch self {
     case .float32: MK_WEIGHTS_F32
     case .bfloat16: MK_WEIGHTS_BF16

@@ -136,7 +136,7 @@ double check_activated(mk_activation activation, double x) {
 int main(int count, char **names) {
   static const struct { const char *name; void (*run)(void); } checks[] = {
     {"linear", check_linear}, {"bf16", check_bf16}, {"int8", check_int8}, {"gemm", check_gemm},
-    {"attention", check_attention}, {"convolution", check_convolution},
+    {"attention", check_attention}, {"packed keys", check_packed_attention}, {"convolution", check_convolution},
     {"depthwise", check_depthwise}, {"winograd", check_winograd}, {"int8 conv", check_int8_convolution},
     {"rows", check_rows}, {"elementwise", check_elementwise}, {"halves", check_halves}};
   setvbuf(stdout, NULL, _IOLBF, 0);

@@ -48,6 +48,7 @@ void check_bf16(void);
 void check_int8(void);
 void check_gemm(void);
 void check_attention(void);
+void check_packed_attention(void);
 void check_convolution(void);
 void check_depthwise(void);
 void check_winograd(void);

@@ -165,7 +165,10 @@ typedef struct {
   mk_int k_head, k_row;
   const float *const *v; /* [batch] */
   mk_int v_head, v_row;
-  const mk_int *tk_per_batch; /* [batch] keys of each item, each <= tk; NULL: tk for all */
+  /* [batch] instead of k and v: what mk_attention_pack made of them. NULL: not packed. */
+  const void *const *packed;
+  mk_weights packed_type;
+  const mk_int *tk_per_batch; /* [batch] keys of each item, each <= tk; NULL, as with packed keys: tk for all */
   mk_attention_bias bias[2];
   /* bias[0] is in panels of 16 queries as mk_attention_panels makes them, [tq / 16][tk][16]; its row is not read. */
   int32_t bias_in_panels;
@@ -178,6 +181,13 @@ typedef struct {
 } mk_attention_args;
 size_t mk_attention_scratch(const mk_pool *pool, const mk_attention_args *args);
 void mk_attention(mk_pool *pool, const mk_attention_args *args, void *scratch);
+/* Keys and values that many calls of mk_attention with few queries read, stored as the weights of mk_linear are. Read are
+ * heads, tk, dqk, dv and the first item of k and v with their strides. INT8: from the keys of a head their mean is
+ * subtracted first, which adds the same to all scores of a query. Biases in panels or from a table are not for these. */
+size_t mk_attention_packed_bytes(mk_weights type, mk_int heads, mk_int tk, mk_int dqk, mk_int dv);
+size_t mk_attention_pack_scratch(const mk_pool *pool, mk_weights type, const mk_attention_args *args);
+void mk_attention_pack(
+  mk_pool *pool, mk_weights type, const mk_attention_args *args, void *packed, void *scratch);
 /* `count` matrices x [tq, tk] of 4-byte elements to panels of 16 queries, [ceil(tq / 16)][tk][16] each, zeros behind the
  * last query. */
 void mk_attention_panels(mk_pool *pool, mk_int count, mk_int tq, mk_int tk, const void *x, void *panels);

@@ -11,6 +11,8 @@ final class AttentionBinding {
   var length = 0
   private let keys: UnsafeMutablePointer<UnsafePointer<Float>?>
   private let values: UnsafeMutablePointer<UnsafePointer<Float>?>
+  /// Instead of both, by row; all of them or none.
+  private let packed: UnsafeMutablePointer<UnsafeRawPointer?>
   let rows: Int
   /// Multiply-adds per row and key.
   private(set) var multiplyAddsPerKey = 0
@@ -23,19 +25,25 @@ final class AttentionBinding {
     self.rows = rows
     keys = .allocate(capacity: rows)
     values = .allocate(capacity: rows)
+    packed = .allocate(capacity: rows)
     keys.initialize(repeating: nil, count: rows)
     values.initialize(repeating: nil, count: rows)
+    packed.initialize(repeating: nil, count: rows)
   }
 
   deinit {
     keys.deallocate()
     values.deallocate()
+    packed.deallocate()
   }
 
   func bind(row: Int, keys key: UnsafePointer<Float>, values value: UnsafePointer<Float>) {
     keys[row] = key
     values[row] = value
+    packed[row] = nil
   }
+
+  func bind(row: Int, packed memory: UnsafeRawPointer) { packed[row] = memory }
 
   /// Self-attention: appends the new key and value of each row to its cache, then attends to all of it.
   func cachedStep(_ call: Call) throws(MueError) -> Step { try step(call, appends: true) }
@@ -75,6 +83,7 @@ final class AttentionBinding {
     arguments.out_row = valueChannels
     arguments.k = UnsafePointer(keys)
     arguments.v = UnsafePointer(values)
+    arguments.packed_type = call.context.weights.precision.storage
     let biases = try [3, 4].map { (slot) throws(MueError) in try bias(call, slot) }
     let newKey = appends ? try call.input(1).pointer.assumingMemoryBound(to: Float.self) : nil
     let newValue = appends ? try call.input(2).pointer.assumingMemoryBound(to: Float.self) : nil
@@ -85,6 +94,7 @@ final class AttentionBinding {
     return { [unowned self] () throws(MueError) in
       var arguments = template
       arguments.tk = length
+      if packed[0] != nil { arguments.packed = UnsafePointer(packed) }
       arguments.bias.0 = biases[0].map { $0(position) } ?? mk_attention_bias()
       arguments.bias.1 = biases[1].map { $0(position) } ?? mk_attention_bias()
       if let newKey, let newValue { try append(newKey, newValue, template) }
@@ -97,16 +107,18 @@ final class AttentionBinding {
   }
 
   /// Whether two neighbouring rows read the same keys: beams or answers of one sample.
-  private var hasNeighbours: Bool { (1..<max(rows, 1)).contains { keys[$0] == keys[$0 - 1] } }
+  private var hasNeighbours: Bool { (1..<max(rows, 1)).contains { readSame($0, $0 - 1) } }
+
+  private func readSame(_ row: Int, _ other: Int) -> Bool {
+    packed[row] == packed[other] && (packed[row] != nil || (keys[row] == keys[other] && values[row] == values[other]))
+  }
 
   /// Rows that read the same keys as so many queries of one attention: the keys, which are long, are read once.
   private func attendTogether(_ all: mk_attention_args, _ pool: OpaquePointer, _ scratch: Scratch) {
     var first = 0
     while first < rows {
       var count = 1
-      while first + count < rows, keys[first + count] == keys[first], values[first + count] == values[first] {
-        count += 1
-      }
+      while first + count < rows, readSame(first + count, first) { count += 1 }
       var arguments = all
       arguments.batch = 1
       arguments.tq = count
@@ -114,6 +126,7 @@ final class AttentionBinding {
       arguments.q_row = all.q_batch
       arguments.k = all.k + first
       arguments.v = all.v + first
+      arguments.packed = all.packed.map { $0 + first }
       arguments.out = all.out + first * all.out_batch
       arguments.out_row = all.out_batch
       arguments.bias.0 = Self.rows(from: first, of: all.bias.0)
@@ -138,9 +151,15 @@ final class AttentionBinding {
   private func scratchBytes(_ template: mk_attention_args, _ pool: OpaquePointer) -> Int {
     var arguments = template
     arguments.tk = capacity
-    let apart = mk_attention_scratch(pool, &arguments)
-    (arguments.batch, arguments.tq) = (1, template.batch)
-    return max(apart, mk_attention_scratch(pool, &arguments))
+    var most = 0
+    for packed in [nil, UnsafePointer(packed)] {
+      arguments.packed = packed
+      (arguments.batch, arguments.tq) = (template.batch, 1)
+      most = max(most, mk_attention_scratch(pool, &arguments))
+      (arguments.batch, arguments.tq) = (1, template.batch)
+      most = max(most, mk_attention_scratch(pool, &arguments))
+    }
+    return most
   }
 
   private func append(

@@ -208,7 +208,7 @@ final class CachedDecoder: TokenDecoder {
     // What is not there yet is made by plans that share this one's memory, so first of all.
     for row in active { _ = try encoderValues(row, layer, options) }
     let step = try plans.steps(rows: active.count).layer(
-      layer, encoderValues: encoderValues(active[0], layer, options))
+      layer, encoderInfos: encoderValues(active[0], layer, options).infos)
     guard let input = step.input else { throw MueError(.internal, "a layer without states") }
     for (index, row) in active.enumerated() {
       try step.bind(index, encoder: encoderValues(row, layer, options))
@@ -223,8 +223,8 @@ final class CachedDecoder: TokenDecoder {
     return step
   }
 
-  private func encoderValues(_ row: Int, _ layer: Int, _ options: RunOptions) throws(MueError) -> [ValueID: Tensor] {
-    try crosses[sampleOfRow[row]].values(layer: layer, plans: plans.cross, isCancelled: options.isCancelled)
+  private func encoderValues(_ row: Int, _ layer: Int, _ options: RunOptions) throws(MueError) -> CrossLayer {
+    try crosses[sampleOfRow[row]].stepValues(layer: layer, plans: plans.cross, isCancelled: options.isCancelled)
   }
 
   /// Keys and values, in `layer`, of earlier tokens that left before it: the layer's own projections of their exit

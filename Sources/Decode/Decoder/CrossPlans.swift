@@ -8,9 +8,9 @@ final class CrossPlans {
   let unified: UnifiedGraph
   let decoder: DecoderPartition
   private let shape: RequestShape
-  private let context: ComputeContext
-  /// Where keys and values of past requests leave their memory.
-  var spares: SpareMemory { context.workspace.spares }
+  let context: ComputeContext
+  /// In float32 a step reads as many bytes either way, and packing them takes time.
+  var packsKeys: Bool { context.weights.precision != .float32 }
   private var plans: [Int: Plan] = [:]
   /// nil while nothing is traced.
   var trace: TraceRecorder? { context.workspace.trace }

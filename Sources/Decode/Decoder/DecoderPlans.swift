@@ -92,15 +92,15 @@ final class DecoderPlans {
 
   /// Layer `layer` (from 1) for one new token in each of `rows` rows.
   ///
-  /// - Parameter encoderValues: the values it takes from the encoder, of any sample of this shape.
-  func layer(_ layer: Int, rows: Int, encoderValues: [ValueID: Tensor]) throws(MueError) -> LayerStep {
+  /// - Parameter encoderInfos: what it takes from the encoder.
+  func layer(_ layer: Int, rows: Int, encoderInfos: [ValueID: TensorInfo]) throws(MueError) -> LayerStep {
     let partition = decoder.layers[layer - 1]
     var feeds = feeds(rows: rows)
     feeds[decoder.stream.states[layer - 1]] = .buffer(.float32, [rows, 1, width])
-    for (value, tensor) in encoderValues {
-      var shape = tensor.shape
+    for (value, info) in encoderInfos {
+      var shape = info.shape
       if isBatched(value) { shape[0] = rows }
-      feeds[value] = partition.crossKeyValues.contains(value) ? .shape(tensor.type, shape) : .buffer(tensor.type, shape)
+      feeds[value] = partition.crossKeyValues.contains(value) ? .shape(info.type, shape) : .buffer(info.type, shape)
     }
     let own = partition.selfAttention.map { _ in AttentionBinding(rows: rows) }
     let cross = partition.crossAttention.map { _ in AttentionBinding(rows: rows) }
@@ -111,7 +111,7 @@ final class DecoderPlans {
       overrides[attention.node] = binding.cachedStep
     }
     for (attention, binding) in zip(partition.crossAttention, cross) {
-      guard let keys = encoderValues[attention.key], partition.crossKeyValues.contains(attention.key),
+      guard let keys = encoderInfos[attention.key], partition.crossKeyValues.contains(attention.key),
         partition.crossKeyValues.contains(attention.value)
       else { throw MueError(.unsupported, "cross-attention keys are used elsewhere too") }
       let layout = try AttentionLayout(unified.graph.nodes[attention.node].attributes, "k_layout")
@@ -126,10 +126,11 @@ final class DecoderPlans {
       plan.overrideCosts[attention.node] = { [unowned binding] in binding.multiplyAdds }
     }
     var encoderFeeds: [LayerStep.EncoderFeed] = []
-    for (value, tensor) in encoderValues where !partition.crossKeyValues.contains(value) {
+    for (value, info) in encoderInfos where !partition.crossKeyValues.contains(value) {
       encoderFeeds.append(
         .init(
-          value: value, pointer: try plan.operand(value).pointer, byteCount: tensor.byteCount,
+          value: value, pointer: try plan.operand(value).pointer,
+          byteCount: try Shape.byteCount(info.shape, info.type),
           isBatched: isBatched(value)))
     }
     return try LayerStep(

@@ -59,16 +59,20 @@ final class LayerStep: StepPlan {
     try super.init(plan, rows: rows, input: input, output: output, positional: positional)
   }
 
-  /// Row `index` reads its sample's `values`.
-  func bind(_ index: Int, encoder values: [ValueID: Tensor]) throws(MueError) {
+  /// Row `index` reads what its sample has for the layer.
+  func bind(_ index: Int, encoder layer: CrossLayer) throws(MueError) {
     for feed in feeds where feed.isBatched || index == 0 {
-      guard let source = values[feed.value], source.byteCount == feed.byteCount else {
+      guard let source = layer.values[feed.value], source.byteCount == feed.byteCount else {
         throw MueError(.internal, "a layer without what it takes from the encoder")
       }
       (feed.pointer + index * feed.byteCount).copyMemory(from: source.pointer, byteCount: feed.byteCount)
     }
-    for (attention, binding) in crossAttention {
-      guard let key = values[attention.key], let value = values[attention.value] else {
+    for (slot, (attention, binding)) in crossAttention.enumerated() {
+      if slot < layer.packed.count {
+        binding.bind(row: index, packed: layer.packed[slot].memory.pointer)
+        continue
+      }
+      guard let key = layer.values[attention.key], let value = layer.values[attention.value] else {
         throw MueError(.internal, "a layer without its cross keys")
       }
       binding.bind(
@@ -127,10 +131,10 @@ final class StepPlans {
 
   /// Layer `layer` (from 1).
   ///
-  /// - Parameter encoderValues: the values it takes from the encoder, of any sample of this shape.
-  func layer(_ layer: Int, encoderValues: [ValueID: Tensor]) throws(MueError) -> LayerStep {
+  /// - Parameter encoderInfos: what it takes from the encoder.
+  func layer(_ layer: Int, encoderInfos: [ValueID: TensorInfo]) throws(MueError) -> LayerStep {
     if let known = layerSteps[layer - 1] { return known }
-    let made = try plans.layer(layer, rows: rows, encoderValues: encoderValues)
+    let made = try plans.layer(layer, rows: rows, encoderInfos: encoderInfos)
     layerSteps[layer - 1] = made
     return made
   }
