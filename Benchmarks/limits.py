@@ -64,9 +64,11 @@ def work(spans: list[dict], precision: str) -> tuple[dict[str, float], float]:
                 products /= WINOGRAD
             size += math.prod(weights) * (1 if pointwise else 4)
         elif span["cat"] == "Attention":
-            # Without an input the decoder reads a cache in place; that of a sample's picture is shared by its beams.
-            shared = inputs[0][0] if not inputs[1] else 1
-            size += 4 * products / shared if inputs[0][1] == 1 else 0
+            # Keys and values of the picture are no input of a step: they are packed as weights are, and shared by beams.
+            shared, packed = (inputs[0][0], True) if not inputs[1] else (1, False)
+            if inputs[0][1] == 1:
+                size += (WIDTHS[precision] if packed else 4) * products / shared
+                kind = "int16" if packed and precision == "int8" else kind
         else:
             rows = math.prod(inputs[0][:-1])
             if precision == "int8":

@@ -24,7 +24,7 @@ ROOFLINE = ROOT / "Benchmarks/kernels/roofline"
 PICTURE = ROOT / "models/demo/samples/scene-1.png"
 TOKENS = 16  # of an answer: weights are random, so the end never comes by itself
 WORKS = {"encoder": "image encoder, with ResNet", "first": "first step", "step": "one decoder step",
-         "beam5": "one step, 5 beams", "caption": "whole request", "load": "loading", "memory": "peak memory"}
+         "beam5": "one step, 5 beams", "search5": "search of 5 beams", "caption": "whole request", "load": "loading", "memory": "peak memory"}
 PEERS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 # MuE's time (or memory) over the other's, at most.
 GOALS = {

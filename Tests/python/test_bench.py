@@ -11,7 +11,7 @@ import pytest
 
 from test_command_line import BUNDLE, MUE, ROOT, mue, needs_bundle, png
 
-WORKS = {"caption", "encoder", "first", "step", "beam3"}
+WORKS = {"caption", "encoder", "first", "step", "beam3", "search3"}
 
 
 def bench(*arguments, status=0, **environment):

@@ -26,6 +26,7 @@ struct BenchReport {
     case "first": "first step"
     case "step": "step, one token"
     case "beam\(subject.beams)": "step, \(subject.beams) beams"
+    case "search\(subject.beams)": "search, \(subject.beams) beams"
     default: work
     }
   }

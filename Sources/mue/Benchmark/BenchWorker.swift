@@ -42,9 +42,9 @@ final class BenchWorker {
     let tokens = (0..<hypothesis.token_count).map { JSONValue.int(Int(hypothesis.tokens[$0])) }
     let report = try result.report(0)
     var steps = Rounds()
-    for step in spans.steps.dropFirst() { steps.append(step) }
+    for step in spans.steps.dropFirst() { steps.append(step.decoder + step.search) }
     var times: [(String, JSONValue)] = [("caption", .double(spans.total)), ("encoder", .double(spans.encoder))]
-    if let first = spans.steps.first { times.append(("first", .double(first))) }
+    if let first = spans.steps.first { times.append(("first", .double(first.decoder + first.search))) }
     if !steps.values.isEmpty { times.append(("step", .double(steps.median))) }
     return [
       "tokens": .array(tokens), "text": .string(result.text(0) ?? ""), "steps": .int(spans.steps.count),
@@ -55,13 +55,17 @@ final class BenchWorker {
     ]
   }
 
-  /// The mean step with beams, the search included: all cache lengths of an answer but the first.
+  /// The mean step with beams, and the search between two of them: all cache lengths of an answer but the first.
   private func beams() throws(CommandFailure) -> JSONValue {
     let (spans, _) = try request(beams: subject.beams, tokens: subject.tokens)
     let steps = spans.steps.dropFirst()
     guard !steps.isEmpty else { throw CommandFailure("the answer has too few tokens to time a step with beams") }
-    let mean = steps.reduce(0, +) / Double(steps.count)
-    return ["times_ms": .object(JSONObject([("beam\(subject.beams)", .double(mean))]))]
+    let decoder = steps.reduce(0) { $0 + $1.decoder } / Double(steps.count)
+    let search = steps.reduce(0) { $0 + $1.search } / Double(steps.count)
+    return [
+      "times_ms": .object(
+        JSONObject([("beam\(subject.beams)", .double(decoder)), ("search\(subject.beams)", .double(search))]))
+    ]
   }
 
   private func request(beams: Int, tokens: Int) throws(CommandFailure) -> (RequestSpans, ResultHandle) {

@@ -8,8 +8,8 @@ struct RequestSpans {
   /// What there is of: image decode, preprocess, tokenise, STREAM stem, STREAM layers, bridge to the decoder, cross keys and
   /// values, embedding, decoder layers, head, search, and what first requests do once: plan, position biases.
   let parts: [(name: String, milliseconds: Double)]
-  /// From token to token, each with the search that chose it.
-  let steps: [Double]
+  /// From token to token: the decoder's step, and the search that chose the token.
+  let steps: [(decoder: Double, search: Double)]
 
   init(trace: String) throws(CommandFailure) {
     let value = try converting { () throws(MueError) in try JSONValue.parse(trace) }
@@ -22,7 +22,7 @@ struct RequestSpans {
       }
     }
     var total = 0.0
-    var steps: [Double] = []
+    var steps: [(decoder: Double, search: Double)] = []
     // Phases that have begun: a phase within another one counts for its own part alone.
     var open: [(end: Double, part: String?)] = []
     for event in value["traceEvents"]?.arrayValue ?? [] {
@@ -32,8 +32,8 @@ struct RequestSpans {
       let milliseconds = duration / 1000
       if category == "request" { total = milliseconds }
       guard category == "phase" else { continue }
-      if name.hasPrefix("decoder step") { steps.append(milliseconds) }
-      if name == "search" || name == "reorder", !steps.isEmpty { steps[steps.count - 1] += milliseconds }
+      if name.hasPrefix("decoder step") { steps.append((milliseconds, 0)) }
+      if name == "search" || name == "reorder", !steps.isEmpty { steps[steps.count - 1].search += milliseconds }
       while let last = open.last, last.end <= begin { open.removeLast() }
       let part = Self.part(name)
       if let part { add(part, milliseconds) }

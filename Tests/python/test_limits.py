@@ -1,0 +1,70 @@
+"""The least times beside the goals of `make bench`: what is counted of a trace, against sums by hand."""
+
+import sys
+
+import pytest
+
+from test_command_line import ROOT
+
+sys.path.insert(0, str(ROOT / "Benchmarks"))
+import limits  # noqa: E402
+
+
+def span(kind, inputs, outputs, multiply_adds, name="a", start=0):
+    arguments = {"inputs": inputs, "outputs": outputs, "multiply_adds": multiply_adds}
+    return {"cat": kind, "name": name, "ts": start, "dur": 1, "args": arguments}
+
+
+@pytest.mark.parametrize("precision, kind, width", [("f32", "float32", 4), ("bf16", "float32", 2), ("int8", "int16", 1)])
+def test_step(precision, kind, width):
+    spans = [
+        span("Linear", ["float[5, 1, 768]", "float[3072, 768]"], ["float[5, 1, 3072]"], 5 * 768 * 3072),
+        # The picture's keys and values, 100 of them, shared by five beams; then each beam's own, 7 of them.
+        span("Attention", ["float[5, 1, 12, 64]", None], ["float[5, 1, 12, 64]"], 5 * 2 * 100 * 768),
+        span("Attention", ["float[5, 1, 12, 64]", "float[5, 1, 12, 64]"], ["float[5, 1, 12, 64]"], 5 * 2 * 7 * 768),
+        span("LayerNormalization", ["float[5, 1, 768]", "float[768]"], ["float[5, 1, 768]"], 0),
+    ]
+    gflop, size = limits.work(spans, precision)
+    products, own = 5 * 768 * 3072 + 5 * 2 * 100 * 768, 5 * 2 * 7 * 768
+    expected = {kind: 2e-9 * products}
+    expected["float32"] = expected.get("float32", 0) + 2e-9 * own
+    assert gflop == pytest.approx(expected)
+    assert size == width * (768 * 3072 + 2 * 100 * 768) + 4 * own
+
+
+@pytest.mark.parametrize("precision, kind, width", [("f32", "float32", 4), ("bf16", "bf16", 2), ("int8", "int8", 1)])
+def test_encoder(precision, kind, width):
+    rows = 908
+    spans = [
+        span("Linear", [f"float[1, {rows}, 768]", "float[768, 768]"], [f"float[1, {rows}, 768]"], rows * 768 * 768),
+        span("Attention", [f"float[1, {rows}, 12, 64]", f"float[1, {rows}, 12, 64]"], [f"float[1, {rows}, 12, 64]"],
+             2 * rows * rows * 768),
+        span("mue.Conv", ["float[1, 256, 30, 30]", "float[1024, 256, 1, 1]"], ["float[1, 1024, 30, 30]"], 900 * 256 * 1024),
+        # By Winograd's method, as its output has the size of its input; then one with a stride.
+        span("mue.Conv", ["float[1, 256, 30, 30]", "float[256, 256, 3, 3]"], ["float[1, 256, 30, 30]"], 900 * 256 * 256 * 9),
+        span("mue.Conv", ["float[1, 64, 60, 60]", "float[64, 64, 3, 3]"], ["float[1, 64, 30, 30]"], 900 * 64 * 64 * 9),
+    ]
+    gflop, size = limits.work(spans, precision)
+    pointwise = "int8" if precision == "int8" else "float32"
+    expected = {"float32": 2e-9 * (2 * rows * rows * 768 + 900 * 256 * 256 * 9 / 4 + 900 * 64 * 64 * 9)}
+    expected[kind] = expected.get(kind, 0) + 2e-9 * rows * 768 * 768
+    expected[pointwise] = expected.get(pointwise, 0) + 2e-9 * 900 * 256 * 1024
+    assert gflop == pytest.approx(expected)
+    assert size == width * 768 * 768 + (1 if precision == "int8" else 4) * 256 * 1024 + 4 * 9 * (256 * 256 + 64 * 64)
+
+
+def test_vocabulary():
+    table = "float[59457, 768]"
+    lookup = span("Gather", [table, "int64[1, 1]"], ["float[1, 1, 768]"], 0)
+    del lookup["args"]["multiply_adds"]
+    size = 59457 * 768
+    assert limits.vocabulary([lookup], 5) == (2e-9 * 5 * size, 4 * size)
+    screened = {"name": "vocabulary in eight bits", "cat": "phase", "ts": 0, "dur": 1}
+    assert limits.vocabulary([lookup, screened], 1) == (0, size)
+    product = span("Linear", ["float[1, 1, 768]", table], ["float[1, 1, 59457]"], size)
+    assert limits.vocabulary([lookup, product], 1) == (0, 0)  # It is counted as the product that it is.
+
+
+def test_spans_of_a_phase():
+    spans = [span("Linear", [], [], 1, start=at) for at in (0, 5, 10)]
+    assert limits.within(spans, [{"ts": 5, "dur": 5}]) == [spans[1]]
