@@ -23,7 +23,8 @@ import Testing
     let spans = try RequestSpans(trace: (["traceEvents": .array(events)] as JSONValue).serialized())
     #expect(spans.total == 10)
     #expect(spans.encoder == 2)
-    #expect(spans.steps == [5, 1.1])
+    #expect(spans.steps.map(\.decoder) == [4, 1])
+    #expect(spans.steps.map(\.search) == [1, 0.1])
     let parts = Dictionary(uniqueKeysWithValues: spans.parts.map { ($0.name, $0.milliseconds) })
     let expected = [
       "image stem": 1, "image layers": 0.5, "text layers": 0.25, "bridge to the decoder": 0.25, "embedding": 0.1,

@@ -45,6 +45,27 @@ def test_a_lower_precision_stays_near(bundle: Path, samples: list[dict], precisi
     assert 0 < difference < {"bf16": 0.3, "int8": 0.6}[precision]
 
 
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_beams_of_a_batch_read_their_own_picture(bundle: Path, samples: list[dict], precision: str) -> None:
+    """Steps read packed keys and values: more beams than are multiplied at once, pictures side by side and alone."""
+    paths, prompts = [entry["path"] for entry in samples], [entry["question"]["prompt"] for entry in samples]
+    prompts[0] = "what does the image describe?"
+    options = {"beams": 14, "nbest": 14}
+    with mue.open(bundle, precision=precision) as model:
+        together = model.generate(paths, prompts, **options)
+        alone = [model.generate(path, prompt, **options) for path, prompt in zip(paths, prompts)]
+        # Which compared steps with whole prefixes, where nothing is packed.
+        assert model.inspect()["decoding"] == {"mode": "one token at a time", "reason": None}
+    with mue.open(bundle) as model:
+        exact = [model.generate(path, prompt, **options) for path, prompt in zip(paths, prompts)]
+    for one, other, reference in zip(together, alone, exact):
+        assert len(one.hypotheses) == 14
+        assert [h.tokens for h in one.hypotheses] == [h.tokens for h in other.hypotheses]
+        assert [h.logprob for h in one.hypotheses] == pytest.approx([h.logprob for h in other.hypotheses], abs=1e-4)
+        assert one.tokens == reference.tokens
+        assert one.logprob == pytest.approx(reference.logprob, abs=0.1)
+
+
 def test_an_unknown_precision_is_named(bundle: Path) -> None:
     with pytest.raises(mue.InvalidArgumentError, match="fp4"):
         mue.open(bundle, precision="fp4")  # type: ignore[arg-type]
