@@ -71,6 +71,7 @@ let package = Package(
     .testTarget(name: "VisionTests", dependencies: ["Vision", "JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "TextTests", dependencies: ["Text", "JSON", "Tensor"], swiftSettings: strict),
     .testTarget(name: "CommandTests", dependencies: ["mue", "JSON", "Tensor"], swiftSettings: strict),
-    .testTarget(name: "EngineTests", dependencies: ["Engine", "JSON", "Exit", "Tensor"], swiftSettings: strict),
+    .testTarget(
+      name: "EngineTests", dependencies: ["Engine", "JSON", "Exit", "Kernels", "Tensor"], swiftSettings: strict),
   ]
 )

@@ -37,6 +37,11 @@ final class PlanCache {
     return plan
   }
 
+  func removeAll() {
+    entries.removeAll()
+    byteCount = 0
+  }
+
   private func removeOldest() {
     guard let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse }) else { return }
     byteCount -= oldest.value.byteCount

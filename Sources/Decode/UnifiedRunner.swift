@@ -184,6 +184,7 @@ public final class UnifiedRunner {
     // Of a vocabulary that is screened most rows are never read; a sample of them tells as much.
     let screened = cached.plans.vocabulary.screen != nil
     let sampled = screened ? Array(stride(from: 0, to: vocabulary, by: max(vocabulary / 64, 32))) : nil
+    defer { if screened { cached.plans.vocabulary.weights?.releasePages() } }
     let prefix = try forward(sample, ids: ids, candidates: sampled, options: full).logits.elements(as: Float.self)
     for (position, id) in ids.enumerated() {
       let step = try cached.step(

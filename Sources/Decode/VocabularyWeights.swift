@@ -66,6 +66,9 @@ struct VocabularyWeights {
       tokenStride, biases, logits, count)
   }
 
+  /// Gives the rows that were read back to the system: each came with its neighbours in the file.
+  func releasePages() { matrix.buffer.releasePages(matrix.byteOffset..<matrix.byteOffset + matrix.byteCount) }
+
   static func outside(_ token: Int, _ vocabulary: Int) -> MueError {
     MueError(.invalidArgument, "token \(token) is outside the vocabulary of \(vocabulary)")
   }

@@ -19,7 +19,7 @@ extension Session {
     let preparation = preparation
     var planning = try SearchPlanning(options, preparation)
     let run = try preparation.runOptions(options.request)
-    let (samples, pictures, imageDecode) = try prepare(items, preparation)
+    var (samples, pictures, imageDecode) = try prepare(items, preparation)
     var plans: [SearchPlanning.Item] = []
     for (item, sample) in zip(items, samples) {
       let plan = try planning.item(item, inputIDs: sample.inputIDs)
@@ -31,8 +31,10 @@ extension Session {
       plans.append(plan)
     }
     let encoded = try runner.encode(samples, options: run)
+    // The pixels have been read.
+    samples = []
     let tokenizer = try preparation.tokenizer
-    var streams = samples.map { _ in tokenizer.stream() }
+    var streams = items.map { _ in tokenizer.stream() }
     let found = try runner.generate(
       encoded, prefixes: plans.map(\.prefix), options: plans.map(\.options), run: run
     ) { (sample, token, exit) throws(MueError) in

@@ -4,16 +4,23 @@ import Tensor
 ///
 /// Of one session, which runs one request at a time.
 public final class SpareMemory {
+  private let lender: Arena?
   private var blocks: [Buffer] = []
   private var byteCount = 0
   private let byteLimit: Int
 
-  /// - Parameter byteLimit: what is kept at most.
-  public init(byteLimit: Int = 1 << 27) { self.byteLimit = byteLimit }
+  /// - Parameters:
+  ///   - lender: is asked first.
+  ///   - byteLimit: what is kept at most.
+  public init(lender: Arena? = nil, byteLimit: Int = 1 << 27) {
+    self.lender = lender
+    self.byteLimit = byteLimit
+  }
 
   /// A tensor without elements of its own yet.
   public func tensor(_ type: ElementType, _ shape: [Int]) throws(MueError) -> Tensor {
     let bytes = try Shape.byteCount(shape, type)
+    if let lent = lender?.lend(byteCount: bytes) { return try Tensor(type, shape, buffer: lent) }
     guard let index = blocks.lastIndex(where: { $0.byteCount == bytes }) else { return try Tensor(type, shape) }
     byteCount -= bytes
     return try Tensor(type, shape, buffer: blocks.remove(at: index))
@@ -23,7 +30,8 @@ public final class SpareMemory {
   public func keep(_ tensor: consuming Tensor) {
     var buffer = tensor.buffer
     _ = consume tensor
-    guard isKnownUniquelyReferenced(&buffer), buffer.byteCount <= byteLimit else { return }
+    // What was lent goes back by itself.
+    guard !buffer.isBorrowed, isKnownUniquelyReferenced(&buffer), buffer.byteCount <= byteLimit else { return }
     blocks.append(buffer)
     byteCount += buffer.byteCount
     while byteCount > byteLimit { byteCount -= blocks.removeFirst().byteCount }

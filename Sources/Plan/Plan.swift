@@ -5,7 +5,7 @@ import Tensor
 
 /// A slice of a graph made ready to run for fixed shapes: buffers placed in one arena and a flat list of kernel calls.
 ///
-/// Running allocates nothing. A plan belongs to one session and shares its memory with the session's other plans: load
+/// Running allocates nothing. A plan belongs to one session and shares its memory with the other plans of an arena: load
 /// the feeds right before each run, and take the outputs before another plan is loaded.
 public final class Plan {
   /// Makes the step of a node in place of its operator: how decoding puts its cache into attention.
@@ -31,8 +31,8 @@ public final class Plan {
   /// Of each step, for traces; made when first needed.
   private var labels: [OperatorLabel] = []
   private var operands: [ValueID: Operand] = [:]
-  /// Shared with the session's other plans.
-  private var arena: Buffer?
+  /// Shared with the arena's other plans.
+  private var memory: Buffer?
   private let graph: Graph
   private let workspace: Workspace
 
@@ -40,9 +40,10 @@ public final class Plan {
   ///   - outputs: the values to compute; one may also be a feed or a constant.
   ///   - feeds: what is given; the walk back from `outputs` stops there.
   ///   - overrides: nodes (by index) whose step is made by the caller; their multiply-adds are the caller's too.
+  ///   - arena: where values lie; nil: in the arena of most of the session's plans.
   public init(
     _ graph: Graph, outputs: [ValueID], feeds: [ValueID: Feed], overrides: [Int: Override] = [:],
-    context: ComputeContext
+    context: ComputeContext, arena: Arena? = nil
   ) throws(MueError) {
     self.graph = graph
     workspace = context.workspace
@@ -52,9 +53,9 @@ public final class Plan {
     let indices = graph.slice(to: outputs, from: Set(feeds.keys))
     let specialization = try Specialization(
       graph, nodes: indices, feeds: feeds.mapValues(\.info), outputs: Set(outputs), context: context)
-    bind(feeds)
     let dataNodes = specialization.dataNodes
-    try place(dataNodes, outputs: outputs, feeds: feeds, infos: specialization.infos, workspace: context.workspace)
+    bind(feeds, read: Set(dataNodes.flatMap { graph.nodes[$0].inputs.compactMap { $0 } }).union(outputs))
+    try place(dataNodes, outputs: outputs, feeds: feeds, infos: specialization.infos, arena: arena ?? workspace.arena)
     for index in dataNodes {
       do {
         try prepare(index, infos: specialization.infos, override: overrides[index], context: context)
@@ -138,12 +139,14 @@ public final class Plan {
       nodes: { [graph] in graph.origins?.names(of: node) ?? [node.name] })
   }
 
-  private func bind(_ feeds: [ValueID: Feed]) {
+  /// - Parameter read: of constants, others are not kept.
+  private func bind(_ feeds: [ValueID: Feed], read: Set<ValueID>) {
     for (value, feed) in feeds {
       switch feed {
       case .memory(let type, let shape, let pointer):
         operands[value] = Operand(type, shape, pointer)
       case .constant(let tensor):
+        guard read.contains(value) else { continue }
         operands[value] = Operand(tensor.type, tensor.shape, tensor.pointer, constant: tensor)
       case .shape, .buffer: break
       }
@@ -152,7 +155,7 @@ public final class Plan {
 
   /// Gives every value that the steps make its place. Views share the memory of what they view.
   private func place(
-    _ dataNodes: [Int], outputs: [ValueID], feeds: [ValueID: Feed], infos: [TensorInfo?], workspace: Workspace
+    _ dataNodes: [Int], outputs: [ValueID], feeds: [ValueID: Feed], infos: [TensorInfo?], arena: Arena
   ) throws(MueError) {
     var roots: [ValueID: ValueID] = [:]
     var first: [ValueID: Int] = [:]
@@ -188,12 +191,12 @@ public final class Plan {
       requests.append(.init(byteCount: try Shape.byteCount(info.shape, info.type), lifetime: start...end))
     }
     let planner = try MemoryPlanner(requests)
-    let arena = try workspace.arena(byteCount: planner.byteCount)
-    self.arena = arena
+    let block = try arena.memory(byteCount: planner.byteCount)
+    memory = block
     arenaByteCount = planner.byteCount
     for (value, offset) in zip(made, planner.offsets) {
       guard let info = infos[value] else { continue }
-      operands[value] = Operand(info.type, info.shape, arena.base + offset)
+      operands[value] = Operand(info.type, info.shape, block.base + offset)
     }
     for index in dataNodes {
       // In graph order, so that a view of a view finds its source.

@@ -12,7 +12,8 @@ public final class Buffer: @unchecked Sendable {
   public let base: UnsafeMutableRawPointer
   public let byteCount: Int
   private let owner: AnyObject?
-  private let isMappedFile: Bool
+  /// Whether this is a file, mapped read only, that the system can read again.
+  public let isMappedFile: Bool
   /// Bytes of a mapping of its own, 0 for what malloc gave or an owner lends.
   private let mappedBytes: Int
 
@@ -45,7 +46,7 @@ public final class Buffer: @unchecked Sendable {
     self.isMappedFile = false
   }
 
-  /// Memory that `owner` keeps valid; it must not be written to.
+  /// Memory that `owner` keeps valid; it is written to only where it was lent for that.
   ///
   /// - Parameter isMappedFile: the memory is a file, mapped read only, that the system can read again.
   public init(borrowing base: UnsafeRawPointer, byteCount: Int, owner: AnyObject, isMappedFile: Bool = false) {
@@ -55,6 +56,8 @@ public final class Buffer: @unchecked Sendable {
     self.isMappedFile = isMappedFile
     self.mappedBytes = 0
   }
+
+  public var isBorrowed: Bool { owner != nil }
 
   /// Tells the system that a part of a mapped file will not be needed soon: its pages leave this process' memory, and
   /// come back from the file when they are read. Does nothing for other memory.

@@ -28,6 +28,9 @@ struct PositionalValues {
 
   func tensor(_ value: ValueID) -> Tensor? { tensors[value] }
 
+  /// Feeds for all positions together.
+  var feeds: [ValueID: Feed] { tensors.mapValues { .constant($0) } }
+
   /// Feeds for one position of every value that data nodes read; biases are left to the attention bindings.
   func feeds(_ decoder: DecoderPartition) -> [ValueID: Feed] {
     var feeds: [ValueID: Feed] = [:]

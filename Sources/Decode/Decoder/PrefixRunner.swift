@@ -22,6 +22,8 @@ final class PrefixRunner {
   let cross: CrossPlans
   private let plans = PlanCache(capacity: 512)
   private let preludes: [ValueID]
+  /// For the newest number of positions: plans of all layers share them.
+  private var positional: (count: Int, values: PositionalValues)?
   private(set) var multiplyAdds = 0
   /// nil while nothing is traced.
   var trace: TraceRecorder? { context.workspace.trace }
@@ -41,11 +43,22 @@ final class PrefixRunner {
     return multiplyAdds
   }
 
+  private func feeds(_ positions: Int, data: Set<ValueID> = []) throws(MueError) -> [ValueID: Feed] {
+    let values: PositionalValues
+    if let positional, positional.count == positions {
+      values = positional.values
+    } else {
+      values = try PositionalValues(unified, decoder, shape: shape, positions: positions, context: context)
+      positional = (positions, values)
+    }
+    return unified.inputFeeds(shape, positions: positions, data: data).merging(values.feeds) { $1 }
+  }
+
   func embed(_ ids: [Int], isCancelled: () -> Bool) throws(MueError) -> State {
     trace?.begin("embedding")
     defer { trace?.end() }
     let plan = try plans.plan([0, ids.count]) { () throws(MueError) in
-      let feeds = unified.inputFeeds(shape, positions: ids.count, data: [unified.roles.decoderInputIDs.value])
+      let feeds = try feeds(ids.count, data: [unified.roles.decoderInputIDs.value])
       return try Plan(unified.graph, outputs: [decoder.stream.first] + preludes, feeds: feeds, context: context)
     }
     try plan.load(ids: ids, into: unified.roles.decoderInputIDs.value)
@@ -71,7 +84,7 @@ final class PrefixRunner {
     let to = decoder.stream.states[layer]
     let current = state
     let plan = try plans.plan([1, layer, state.positions]) { () throws(MueError) in
-      var feeds = unified.inputFeeds(shape, positions: current.positions)
+      var feeds = try feeds(current.positions)
       feeds[from] = .buffer(.float32, current.state.shape)
       for (value, tensor) in encoderValues.merging(current.preludes, uniquingKeysWith: { $1 }) {
         feeds[value] = .buffer(tensor.type, tensor.shape)
@@ -95,7 +108,7 @@ final class PrefixRunner {
     trace?.begin("head")
     defer { trace?.end() }
     let plan = try plans.plan([2, states.shape[1], output]) { () throws(MueError) in
-      var feeds = unified.inputFeeds(shape, positions: states.shape[1])
+      var feeds = try feeds(states.shape[1])
       feeds[decoder.stream.last] = .buffer(.float32, states.shape)
       return try Plan(unified.graph, outputs: [output], feeds: feeds, context: context)
     }

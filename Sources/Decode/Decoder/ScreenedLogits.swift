@@ -13,6 +13,8 @@ final class ScreenedLogits {
   /// More candidates than that are no gain over the whole product.
   static let mostCandidates = 256
   static let exactTerms = 32
+  /// Rows that so many steps have read stay in memory: most steps read ones that another one has read.
+  private static let stepsOfRows = 8
   /// After so many steps in which the approximations did not decide they are left out.
   private static let mostFailures = 3
 
@@ -25,6 +27,9 @@ final class ScreenedLogits {
   private var approximations: Buffer?
   private var exact: Buffer?
   private var isExact = false
+  private var readsAllWeights = false
+  /// Screened steps since rows of the weights were given back to the system.
+  private var steps = 0
   private(set) var isScreened = false
   private var failures = 0
   private var candidates = [mk_int](repeating: 0, count: mostCandidates + exactTerms)
@@ -35,6 +40,14 @@ final class ScreenedLogits {
     self.screen = screen
     self.context = context
     kept.reserveCapacity(Self.mostCandidates)
+  }
+
+  deinit { releaseRows() }
+
+  /// Where whole products are computed too, all of the weights stay in memory.
+  private func releaseRows() {
+    if !readsAllWeights { screen.weights.releasePages() }
+    steps = 0
   }
 
   /// A new step.
@@ -53,6 +66,8 @@ final class ScreenedLogits {
     }
     context.workspace.trace?.begin("vocabulary in eight bits")
     defer { context.workspace.trace?.end() }
+    if steps == Self.stepsOfRows { releaseRows() }
+    steps += 1
     let approximations = try room(&approximations)
     let (width, count) = (screen.width, screen.count)
     try context.workspace.scratch.reserve(
@@ -73,7 +88,7 @@ final class ScreenedLogits {
     context.workspace.trace?.begin("vocabulary")
     defer { context.workspace.trace?.end() }
     if !isExact { try screen.weights.product(hidden, rows: rows, into: target, context.pool) }
-    isExact = true
+    (isExact, readsAllWeights) = (true, true)
     return UnsafePointer(target)
   }
 

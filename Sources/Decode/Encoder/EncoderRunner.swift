@@ -14,6 +14,7 @@ final class EncoderRunner {
   private let shared: SharedState
   // Streams have tens of layers, and requests a few shapes.
   private let plans = PlanCache(capacity: 512)
+  private var arena: Arena { context.workspace.encoderArena }
   /// nil while nothing is traced.
   private var trace: TraceRecorder? { context.workspace.trace }
 
@@ -40,6 +41,7 @@ final class EncoderRunner {
   }
 
   func encode(_ samples: [SampleInput], options: RunOptions) throws(MueError) -> [EncodedSample] {
+    reclaimArena()
     var results = samples.map { EncodedSample(shape: $0.shape) }
     var ends = [[ValueID: Tensor]](repeating: [:], count: samples.count)
     for partition in unified.encoderStreams {
@@ -72,12 +74,18 @@ final class EncoderRunner {
         .unsupported,
         "the encoder attends across image and text, so an image has no encoding of its own; a decomposed one is needed")
     }
+    reclaimArena()
     // The ids serve shapes alone: nothing in this stream depends on them.
     let sample = try SampleInput(pixelValues: pixelValues, inputIDs: [0], padding: nil)
     guard let stream = try run(partition, [sample], options).first else {
       throw MueError(.internal, "a sample was not encoded")
     }
     return stream
+  }
+
+  /// What earlier requests lent of the plans' memory is theirs again; plans over memory that somebody still holds go.
+  private func reclaimArena() {
+    if !arena.reclaim() { plans.removeAll() }
   }
 
   private func kept(_ sample: SampleInput, _ kind: Stream.Kind, _ options: RunOptions) -> EncodedStream? {
@@ -123,7 +131,7 @@ final class EncoderRunner {
     let plan = try plans.plan([partition.stream.first, -1] + key(shape)) { () throws(MueError) in
       try Plan(
         unified.graph, outputs: [partition.stream.first] + partition.preludes,
-        feeds: unified.inputFeeds(shape, data: inputs), context: context)
+        feeds: unified.inputFeeds(shape, data: inputs), context: context, arena: arena)
     }
     try load(sample, into: plan, ids: partition.stream.kind != .image)
     try plan.run(isCancelled: options.isCancelled)
@@ -228,7 +236,7 @@ final class EncoderRunner {
       feeds[stream.states[layer - 1]] = .buffer(progress.state.type, progress.state.shape)
       for (value, tensor) in progress.preludes { feeds[value] = .buffer(tensor.type, tensor.shape) }
       for (value, tensor) in try sizeValues(partition, shape) { feeds[value] = .constant(tensor) }
-      return try Plan(unified.graph, outputs: [stream.states[layer]], feeds: feeds, context: context)
+      return try Plan(unified.graph, outputs: [stream.states[layer]], feeds: feeds, context: context, arena: arena)
     }
   }
 
@@ -244,7 +252,7 @@ final class EncoderRunner {
     let plan = try plans.plan([-1, -1] + key(sample.shape)) { () throws(MueError) in
       var feeds = unified.inputFeeds(sample.shape, data: inputs)
       for (value, tensor) in ends { feeds[value] = .buffer(tensor.type, tensor.shape) }
-      return try Plan(unified.graph, outputs: values, feeds: feeds, context: context)
+      return try Plan(unified.graph, outputs: values, feeds: feeds, context: context, arena: arena)
     }
     try load(sample, into: plan, ids: true)
     for (value, tensor) in ends { try plan.load(value, from: tensor.pointer) }

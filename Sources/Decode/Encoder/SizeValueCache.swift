@@ -35,6 +35,8 @@ public final class SizeValueCache: @unchecked Sendable {
     defer { context.workspace.trace?.end() }
     let values = try Specialization.constants(
       wanted, of: unified.graph, feeds: unified.inputFeeds(key.shape).mapValues(\.info), context: context)
+    // Tables of positions, which nothing else reads.
+    unified.graph.releaseFilePages()
     entries.append((key, values))
     while entries.count > 1, entries.reduce(0, { $0 + Self.byteCount($1.values) }) > byteLimit { entries.removeFirst() }
     return values

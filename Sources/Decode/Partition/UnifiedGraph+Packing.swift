@@ -6,7 +6,7 @@ extension UnifiedGraph {
   /// Brings all weights into the layout of their kernels, so that no request has to.
   ///
   /// The largest come first: while a weight is packed its pages of the file are in memory as well, and then the others are
-  /// not there yet.
+  /// not there yet. Left out are those that only values read which follow from sizes: no plan runs their nodes.
   public func packWeights(context: ComputeContext) throws(MueError) {
     let screen = try vocabularyScreen(context)
     let sizes = graph.nodes.map { node in
@@ -14,6 +14,7 @@ extension UnifiedGraph {
     }
     for index in graph.nodes.indices.sorted(by: { (sizes[$1], $0) < (sizes[$0], $1) }) {
       let node = graph.nodes[index]
+      if node.outputs.allSatisfy({ $0.map { shapes.entries[$0]?.isSizeOnly == true } ?? true }) { continue }
       // Of a screened vocabulary only the rows that matter are read, where they lie.
       if screen != nil, index == decoder?.vocabulary?.node { continue }
       guard let pack = graph.kernel(of: node)?.pack else { continue }
@@ -32,6 +33,7 @@ extension UnifiedGraph {
         throw error.located(graph.location(of: node))
       }
     }
+    graph.releaseFilePages()
   }
 
   /// The screen of the vocabulary, where it has one: weights in full precision that lie row by row and are large.

@@ -47,6 +47,7 @@ public struct UnifiedGraph: Sendable {
     let open = try table(graph)
     try GraphOptimizer.fuseEpilogues(&graph, shapes: open)
     try GraphOptimizer.layOutBiases(&graph, decoderInput: roles.decoderInputIDs.value, shapes: open)
+    try GraphOptimizer.gatherSmallConstants(&graph)
     let shapes = try table(graph)
     let streams = try StreamMap(graph, roles: roles, shapes: shapes, configuration: configuration)
     let encoder = streams.joint.map { [$0] } ?? [streams.image, streams.text].compactMap { $0 }

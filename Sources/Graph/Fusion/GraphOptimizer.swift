@@ -33,4 +33,7 @@ public enum GraphOptimizer {
     try EncoderBiases.run(&graph, decoderInput: decoderInput, shapes: shapes)
     try graph.checkInvariants()
   }
+
+  /// What a graph that is done with passes reads of its file while it runs.
+  public static func gatherSmallConstants(_ graph: inout Graph) throws(MueError) { try SmallConstants.run(&graph) }
 }
