@@ -4,8 +4,11 @@
 #include "linear.h"
 
 enum {
-  MK_ROW_PANELS = 4,    // panels that a single row reads at once
-  MK_FINE_DEPTH = 4096, // depth of one integer sum: 12 bits and a sign are left for x
+  MK_ROW_PANELS = 4,       // panels that a single row reads at once
+  MK_TASK_BYTES = 1 << 20, // of weights
+  MK_LEAST_SHARES = 2,     // tasks for each thread
+  MK_MOST_SHARES = 8,
+  MK_FINE_DEPTH = 4096,    // depth of one integer sum: 12 bits and a sign are left for x
 };
 
 mk_int mk_int8_levels(mk_int k) {
@@ -143,9 +146,14 @@ static void mk_linear_rows(mk_pool *pool, mk_weights type, const mk_linear_args 
   } else {
     mk_pack_left(kernels->rows, args->m, args->k, mk_padded_depth(args->k), args->x, args->ldx, 1, scratch);
   }
-  // A few tasks for each thread, so that a slow one does not hold up the others.
-  mk_int threads = mk_pool_threads(pool);
-  if (threads > 1) call.column_parts = mk_max(mk_min(threads * 3, mk_ceil_div(args->n, 2 * MK_PANEL)), 1);
+  mk_int threads = mk_pool_threads(pool), pairs = mk_ceil_div(args->n, 2 * MK_PANEL);
+  if (threads > 1) {
+    // A task begins with weights that nothing has fetched, so there are few of them; large matrices have some more for each
+    // thread, so that a slow one does not hold up the others.
+    mk_int shares = pairs * 2 * call.weights.panel_bytes / (threads * MK_TASK_BYTES);
+    shares = mk_max(mk_min(shares, MK_MOST_SHARES), MK_LEAST_SHARES);
+    call.column_parts = mk_max(mk_min(threads * shares, pairs), 1);
+  }
   mk_int work = args->m * args->k * args->n;
   mk_parallel(mk_pool_for(pool, work, MK_PARALLEL_PRODUCTS), call.column_parts, mk_linear_task, &call);
 }

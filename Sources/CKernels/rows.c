@@ -111,7 +111,7 @@ mk_int mk_argmax(const float *x, mk_int n) {
 // a before b in the order of mk_topk.
 static inline int32_t mk_before(float a, float b) { return a > b || (b != b && a == a); }
 
-enum { MK_TOPK_BLOCK = 256 };
+enum { MK_TOPK_BLOCK = 64 };
 
 void mk_topk(const float *x, mk_int n, mk_int k, float *values, mk_int *indices) {
   const mk_kernels *kernels = mk_current_kernels();
@@ -136,18 +136,18 @@ void mk_topk(const float *x, mk_int n, mk_int k, float *values, mk_int *indices)
 }
 
 typedef struct {
-  mk_int n, ldx, k;
+  mk_int rows, n, ldx, k;
   const float *x;
   float *values, *sums;
   mk_int *indices;
 } mk_rank_call;
 
-// Two tasks a row, so that an odd number of rows is shared out evenly.
+// Two tasks a row, the longer ones first, so that an odd number of rows is shared out evenly.
 static void mk_rank_task(void *context, mk_int task, int32_t worker) {
   (void)worker;
   const mk_rank_call *c = context;
-  mk_int r = task / 2;
-  if (task % 2 == 0) {
+  mk_int r = task % c->rows;
+  if (task < c->rows) {
     c->sums[r] = mk_logsumexp(c->x + r * c->ldx, c->n);
   } else {
     mk_topk(c->x + r * c->ldx, c->n, c->k, c->values + r * c->k, c->indices + r * c->k);
@@ -157,7 +157,7 @@ static void mk_rank_task(void *context, mk_int task, int32_t worker) {
 void mk_rank_rows(
   mk_pool *pool, mk_int rows, mk_int n, const float *x, mk_int ldx, mk_int k, float *values, mk_int *indices,
   float *sums) {
-  mk_rank_call call = {.n = n, .ldx = ldx, .k = k, .x = x, .values = values, .sums = sums, .indices = indices};
+  mk_rank_call call = {.rows = rows, .n = n, .ldx = ldx, .k = k, .x = x, .values = values, .sums = sums, .indices = indices};
   if (rows > 0) mk_parallel(mk_pool_for(pool, rows * n, MK_PARALLEL_ELEMENTS), 2 * rows, mk_rank_task, &call);
 }
 

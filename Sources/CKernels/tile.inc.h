@@ -2,7 +2,7 @@
 
 // Lines of a packed panel that are fetched ahead, and elements of a packed left operand.
 #ifndef MK_AHEAD
-#define MK_AHEAD 32
+#define MK_AHEAD 64
 #define MK_AHEAD_LEFT 512
 #endif
 // The value is computed here, and nothing behind is loaded before: left to itself the compiler hoists loads of the next
