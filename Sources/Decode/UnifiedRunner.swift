@@ -182,9 +182,9 @@ public final class UnifiedRunner {
     let cached = try CachedDecoder(
       plans(decoder, sample.shape, positions: capacity), runner, samples: [sample], capacity: capacity)
     // Of a vocabulary that is screened most rows are never read; a sample of them tells as much.
-    let screened = cached.plans.vocabulary.screen != nil
-    let sampled = screened ? Array(stride(from: 0, to: vocabulary, by: max(vocabulary / 64, 32))) : nil
-    defer { if screened { cached.plans.vocabulary.weights?.releasePages() } }
+    let screen = cached.plans.vocabulary.screen
+    let sampled = screen != nil ? Array(stride(from: 0, to: vocabulary, by: max(vocabulary / 64, 32))) : nil
+    defer { screen?.releaseWeights() }
     let prefix = try forward(sample, ids: ids, candidates: sampled, options: full).logits.elements(as: Float.self)
     for (position, id) in ids.enumerated() {
       let step = try cached.step(

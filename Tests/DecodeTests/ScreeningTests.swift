@@ -72,7 +72,7 @@ private struct Case {
     let weights = VocabularyWeights(
       try Tensor(.float32, [count, width], matrix), bias: try bias.map { try Tensor(.float32, [count], $0) },
       transposed: true)
-    return ScreenedLogits(try VocabularyScreen(weights, context: context), context)
+    return ScreenedLogits(try VocabularyScreen(weights, pages: WeightPages(), context: context), context)
   }
 }
 
@@ -190,7 +190,7 @@ private struct Case {
     let weights = VocabularyWeights(
       try Tensor(.float32, [made.count, made.width], made.matrix),
       bias: try made.bias.map { try Tensor(.float32, [made.count], $0) }, transposed: true)
-    let screen = try VocabularyScreen(weights, context: context)
+    let screen = try VocabularyScreen(weights, pages: WeightPages(), context: context)
     var logits = [Float](repeating: 0, count: 2 * made.count)
     let scratch = try Buffer(
       byteCount: mk_linear_scratch(context.pool, MK_WEIGHTS_INT8, 2, made.width, made.count))

@@ -27,7 +27,6 @@ final class ScreenedLogits {
   private var approximations: Buffer?
   private var exact: Buffer?
   private var isExact = false
-  private var readsAllWeights = false
   /// Screened steps since rows of the weights were given back to the system.
   private var steps = 0
   private(set) var isScreened = false
@@ -44,9 +43,8 @@ final class ScreenedLogits {
 
   deinit { releaseRows() }
 
-  /// Where whole products are computed too, all of the weights stay in memory.
   private func releaseRows() {
-    if !readsAllWeights { screen.weights.releasePages() }
+    screen.releaseWeights()
     steps = 0
   }
 
@@ -87,8 +85,11 @@ final class ScreenedLogits {
     guard let hidden else { throw MueError(.internal, "logits before a step") }
     context.workspace.trace?.begin("vocabulary")
     defer { context.workspace.trace?.end() }
-    if !isExact { try screen.weights.product(hidden, rows: rows, into: target, context.pool) }
-    (isExact, readsAllWeights) = (true, true)
+    if !isExact {
+      screen.keepWeights()
+      try screen.weights.product(hidden, rows: rows, into: target, context.pool)
+    }
+    isExact = true
     return UnsafePointer(target)
   }
 

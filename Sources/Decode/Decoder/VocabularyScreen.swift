@@ -11,11 +11,14 @@ struct VocabularyScreen {
   static let smallest = 1 << 24
 
   let weights: VocabularyWeights
+  private let pages: WeightPages
   private let memory: Buffer
   private let boundsAt: Int
 
-  /// - Parameter weights: row-major.
-  init(_ weights: VocabularyWeights, context: ComputeContext) throws(MueError) {
+  /// - Parameters:
+  ///   - weights: row-major.
+  ///   - pages: of the model.
+  init(_ weights: VocabularyWeights, pages: WeightPages, context: ComputeContext) throws(MueError) {
     let (matrix, count, width) = (weights.matrix, weights.count, weights.width)
     let packedBytes = Int(clamping: mk_linear_packed_bytes(MK_WEIGHTS_INT8, width, count))
     let boundsAt = try Shape.elementCount([1, packedBytes &+ 63]) & ~63
@@ -30,8 +33,15 @@ struct VocabularyScreen {
       mk_screen_bounds(context.pool, source, width, 1, width, count, bounds)
     }
     self.weights = weights
+    self.pages = pages
     self.boundsAt = boundsAt
   }
+
+  /// Whole products of the weights will be computed for tokens.
+  func keepWeights() { pages.keepAll() }
+
+  /// Gives back to the system what few rows of the weights have brought in.
+  func releaseWeights() { pages.release(weights) }
 
   var width: Int { weights.width }
   var count: Int { weights.count }

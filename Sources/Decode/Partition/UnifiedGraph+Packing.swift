@@ -42,6 +42,6 @@ extension UnifiedGraph {
       let weights = VocabularyWeights(product, graph), weights.isRowMajor,
       weights.matrix.byteCount >= VocabularyScreen.smallest
     else { return nil }
-    return try VocabularyScreen(weights, context: context)
+    return try VocabularyScreen(weights, pages: vocabularyPages, context: context)
   }
 }

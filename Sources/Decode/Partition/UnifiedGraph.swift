@@ -24,6 +24,7 @@ public struct UnifiedGraph: Sendable {
   public let decoder: DecoderPartition?
   /// Whether greedy search may look at the vocabulary in eight bits first; its tokens are the same.
   public var screensVocabulary = false
+  let vocabularyPages = WeightPages()
 
   /// Optimises `graph` and finds its parts; nil when it does not have the inputs of a unified encoder-decoder.
   ///
