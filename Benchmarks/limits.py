@@ -12,6 +12,7 @@ import math
 import re
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 WIDTHS = {"f32": 4, "bf16": 2, "int8": 1}  # bytes of a weight
@@ -44,40 +45,73 @@ def shape(text: str | None) -> list[int]:
     return [int(d) for d in re.search(r"\[(.*)\]", text)[1].split(",") if d.strip()] if text else []
 
 
+@dataclass
+class Product:
+    """What a span multiplies and reads."""
+
+    kind: str  # of operand
+    gflop: float
+    size: float = 0  # bytes of weights, keys and values
+    kernel: tuple = ()  # as in `kernel_speeds`
+    direct_gflop: float = 0  # as that counts them: not Winograd's
+
+
+def product(span: dict, precision: str) -> Product | None:
+    arguments = span.get("args", {})
+    products = arguments.get("multiply_adds")
+    if not products:
+        return None
+    inputs, gflop = [shape(i) for i in arguments["inputs"]], 2e-9 * products
+    if "Conv" in span["cat"]:
+        outputs, weights = shape(arguments["outputs"][0]), inputs[1]
+        pointwise = precision == "int8" and weights[2:] == [1, 1] and min(weights[:2]) >= 64
+        kind = "int8" if pointwise else "float32"
+        stride = round(inputs[0][2] / outputs[2])
+        sizes = [weights[2:], *([f"stride {stride}"] if stride > 1 else []), outputs[2:]]
+        parts = [f"{weights[1]} to {weights[0]}", *(s if isinstance(s, str) else " x ".join(map(str, s)) for s in sizes)]
+        winograd = weights[2:] == [3, 3] and stride == 1 and min(weights[:2]) >= 32
+        return Product(kind, gflop / WINOGRAD if winograd else gflop, math.prod(weights) * (1 if pointwise else 4),
+                       ("convolution", ", ".join(parts), kind), gflop)
+    if span["cat"] == "Attention":
+        if inputs[0][1] > 1:
+            return Product("float32", gflop)
+        # Keys and values of the picture are no input of a step: they are packed as weights are, and shared by beams.
+        if inputs[1]:
+            return Product("float32", gflop, 4 * products)
+        return Product("int16" if precision == "int8" else "float32", gflop, WIDTHS[precision] * products / inputs[0][0])
+    rows, depth, columns = math.prod(inputs[0][:-1]), inputs[0][-1], shape(arguments["outputs"][0])[-1]
+    few = {"f32": "float32", "bf16": "float32", "int8": "int16"}
+    many = {"f32": "float32", "bf16": "bf16", "int8": "int8"}
+    return Product((few if rows <= FEW_ROWS else many)[precision], gflop, math.prod(inputs[1]) * WIDTHS[precision],
+                   ("product", f"{rows} x {depth} x {columns}", many[precision]), gflop)
+
+
 def work(spans: list[dict], precision: str) -> tuple[dict[str, float], float]:
     """GFLOP by kind of operand, and bytes of weights, keys and values."""
     gflop: dict[str, float] = {}
     size = 0.0
-    for span in spans:
-        arguments = span.get("args", {})
-        products = arguments.get("multiply_adds")
-        if not products:
-            continue
-        inputs = [shape(i) for i in arguments["inputs"]]
-        kind = "float32"
-        if "Conv" in span["cat"]:
-            outputs, weights = shape(arguments["outputs"][0]), inputs[1]
-            pointwise = precision == "int8" and weights[2:] == [1, 1] and min(weights[:2]) >= 64
-            if pointwise:
-                kind = "int8"
-            elif weights[2:] == [3, 3] and outputs[2:] == inputs[0][2:] and min(weights[:2]) >= 32:
-                products /= WINOGRAD
-            size += math.prod(weights) * (1 if pointwise else 4)
-        elif span["cat"] == "Attention":
-            # Keys and values of the picture are no input of a step: they are packed as weights are, and shared by beams.
-            shared, packed = (inputs[0][0], True) if not inputs[1] else (1, False)
-            if inputs[0][1] == 1:
-                size += (WIDTHS[precision] if packed else 4) * products / shared
-                kind = "int16" if packed and precision == "int8" else kind
-        else:
-            rows = math.prod(inputs[0][:-1])
-            if precision == "int8":
-                kind = "int16" if rows <= FEW_ROWS else "int8"
-            elif precision == "bf16":
-                kind = "float32" if rows <= FEW_ROWS else "bf16"
-            size += math.prod(inputs[1]) * WIDTHS[precision]
-        gflop[kind] = gflop.get(kind, 0) + 2e-9 * products
+    for found in filter(None, (product(span, precision) for span in spans)):
+        gflop[found.kind] = gflop.get(found.kind, 0) + found.gflop
+        size += found.size
     return gflop, size
+
+
+def kernel_speeds(roofline: dict | None) -> dict[tuple, float]:
+    """GFLOP/s of one thread alone, the faster of MuE's kernel and oneDNN's, by name, shape and weights."""
+    return {(row["name"], row["shape"], row["weights"]): max(row["gflops"], row["onednn_gflops"] or 0)
+            for row in (roofline or {"kernels": []})["kernels"]}
+
+
+def kernels_ms(spans: list[dict], precision: str, speeds: dict[tuple, float], found: dict) -> tuple[float, float]:
+    """Milliseconds of the products at the speed of those kernels, as if all threads were as fast as one alone and nothing came
+    between them (what was not measured: at the peak), and the share of the products that was measured."""
+    total = measured = all_products = 0.0
+    for each in filter(None, (product(span, precision) for span in spans)):
+        speed = speeds.get(each.kernel)
+        total += 1e3 * (each.direct_gflop / (speed * found["threads"]) if speed else each.gflop / found[each.kind])
+        measured += each.gflop if speed else 0
+        all_products += each.gflop
+    return total, measured / all_products if all_products else 0
 
 
 def vocabulary(spans: list[dict], rows: int) -> tuple[float, float]:
@@ -93,8 +127,10 @@ def vocabulary(spans: list[dict], rows: int) -> tuple[float, float]:
     return 2e-9 * rows * size, 4 * size
 
 
-def limits(mue: Path, bundle: Path, picture: Path, threads: int, precisions: list[str], found: dict) -> dict[str, dict]:
-    """By WORK.PRECISION: ms of arithmetic and of memory. `found`: what `peaks` gave."""
+def limits(mue: Path, bundle: Path, picture: Path, threads: int, precisions: list[str], found: dict,
+           roofline: dict | None) -> dict[str, dict]:
+    """By WORK.PRECISION: ms of arithmetic and of memory, of the encoder also at the speed of the fastest kernels. `found`: what
+    `peaks` gave."""
     table = {}  # spans, and rows that meet the vocabulary
     for precision in precisions:
         for beams in (1, 5):
@@ -118,4 +154,7 @@ def limits(mue: Path, bundle: Path, picture: Path, threads: int, precisions: lis
         result[name] = {"gflop": {k: round(g, 3) for k, g in gflop.items()}, "megabytes": round(1e-6 * size, 1),
                         "arithmetic_ms": round(arithmetic, 2), "memory_ms": round(memory, 2),
                         "least_ms": round(max(arithmetic, memory), 2)}
+        if name.startswith("encoder") and roofline:
+            fastest, share = kernels_ms(spans, name.split(".")[1], kernel_speeds(roofline), found)
+            result[name] |= {"kernels_ms": round(fastest, 2), "kernels_share": round(share, 3)}
     return result

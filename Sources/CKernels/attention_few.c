@@ -57,22 +57,24 @@ static void mk_divide(const mk_few_call *c, float *out, float total) {
   c->kernels->affine(c->a->dv, out, total == 0 ? 0 : 1 / total, 0, out);
 }
 
+// The first of a run's keys, of `all`.
+static mk_int mk_first_key(const mk_few_call *c, mk_int all, mk_int run) {
+  return c->a->packed ? mk_packed_first(all, run) : mk_part(all, c->plan.runs, run);
+}
+
 static void mk_attend_run(void *context, mk_int task, int32_t worker) {
   const mk_few_call *c = context;
   const mk_attention_args *a = c->a;
   mk_int group = task % c->plan.groups, run = task / c->plan.groups % c->plan.runs;
   mk_int batch = task / c->plan.groups / c->plan.runs;
   mk_int head = mk_part(a->heads, c->plan.groups, group);
-  mk_int all = mk_keys(a, batch);
-  mk_int key = a->packed ? mk_packed_first(all, run) : mk_part(all, c->plan.runs, run);
-  mk_int end = a->packed ? mk_packed_first(all, run + 1) : mk_part(all, c->plan.runs, run + 1);
+  mk_int all = mk_keys(a, batch), key = mk_first_key(c, all, run);
   float *scores = c->workers + worker * c->plan.worker, *scratch = scores + mk_round_up(a->tq * c->plan.keys, MK_PANEL);
   mk_few_rows rows = {
     .heads = mk_part(a->heads, c->plan.groups, group + 1) - head,
     .queries = a->tq,
-    .rows = end - key,
+    .rows = mk_first_key(c, all, run + 1) - key,
     .depth = a->dqk,
-    .p = a->packed ? NULL : a->k[batch] + head * a->k_head + key * a->k_row,
     .head = a->k_head,
     .row = a->k_row,
     .x = a->q + batch * a->q_batch + head * a->q_head,
@@ -86,6 +88,7 @@ static void mk_attend_run(void *context, mk_int task, int32_t worker) {
   if (a->packed) {
     mk_packed_scores(a, &rows, batch, head, run, scratch);
   } else {
+    rows.p = a->k[batch] + head * a->k_head + key * a->k_row;
     c->kernels->few_scores(&rows);
   }
   for (mk_int h = 0; h < rows.heads; h++) {
@@ -101,7 +104,6 @@ static void mk_attend_run(void *context, mk_int task, int32_t worker) {
     }
   }
   rows.depth = a->dv;
-  rows.p = a->packed ? NULL : a->v[batch] + head * a->v_head + key * a->v_row;
   rows.head = a->v_head;
   rows.row = a->v_row;
   rows.x = scores;
@@ -118,6 +120,7 @@ static void mk_attend_run(void *context, mk_int task, int32_t worker) {
   if (a->packed) {
     mk_packed_sums(a, &rows, batch, head, run, scratch);
   } else {
+    rows.p = a->v[batch] + head * a->v_head + key * a->v_row;
     c->kernels->few_sums(&rows);
   }
   for (mk_int row = 0; c->plan.runs == 1 && row < rows.heads * a->tq; row++) {

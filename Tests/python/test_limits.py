@@ -68,3 +68,22 @@ def test_vocabulary():
 def test_spans_of_a_phase():
     spans = [span("Linear", [], [], 1, start=at) for at in (0, 5, 10)]
     assert limits.within(spans, [{"ts": 5, "dur": 5}]) == [spans[1]]
+
+
+def test_fastest_kernels():
+    spans = [
+        span("Linear", ["float[1, 908, 768]", "float[768, 768]"], ["float[1, 908, 768]"], 908 * 768 * 768),
+        span("Conv", ["float[1, 64, 60, 60]", "float[64, 64, 3, 3]"], ["float[1, 64, 30, 30]"], 900 * 64 * 64 * 9),
+        span("Conv", ["float[1, 64, 30, 30]", "float[64, 64, 3, 3]"], ["float[1, 64, 30, 30]"], 900 * 64 * 64 * 9),
+        span("Conv", ["float[1, 64, 30, 30]", "float[99, 64, 3, 3]"], ["float[1, 99, 30, 30]"], 900 * 64 * 99 * 9),
+    ]
+    def row(name, shape, gflops, other):
+        return {"name": name, "shape": shape, "weights": "float32", "gflops": gflops, "onednn_gflops": other}
+
+    speeds = limits.kernel_speeds({"kernels": [
+        row("product", "908 x 768 x 768", 80, 90), row("convolution", "64 to 64, 3 x 3, stride 2, 30 x 30", 70, None),
+        row("convolution", "64 to 64, 3 x 3, 30 x 30", 200, 80)]})
+    ms, share = limits.kernels_ms(spans, "f32", speeds, {"threads": 2, "float32": 190})
+    linear, strided, winograd, other = (2e-6 * s["args"]["multiply_adds"] for s in spans)
+    assert ms == pytest.approx(linear / 180 + strided / 140 + winograd / 400 + other / 4 / 190)
+    assert share == pytest.approx(1 - other / 4 / (linear + strided + winograd / 4 + other / 4))

@@ -22,10 +22,10 @@ final class CrossMemory {
 
   deinit {
     guard let spares else { return }
+    // Memory that somebody holds beside is not kept, so each is taken out of where it was.
     for layer in layers.indices {
-      let packed = stepLayers[layer]?.packed ?? []
+      while let memory = stepLayers[layer]?.packed.popLast()?.memory { spares.keep(memory) }
       stepLayers[layer] = nil
-      for keys in packed { spares.keep(keys.memory) }
       forgetValues(layer: layer + 1)
     }
   }
@@ -102,8 +102,9 @@ final class CrossMemory {
 
   /// Leaves the memory of what a plan has made to others.
   private func forgetValues(layer: Int) {
-    guard let spares, let values = layers[layer - 1] else { return }
+    for value in layers[layer - 1].map({ Array($0.keys) }) ?? [] where sample.bridge[value] == nil {
+      if let spares, let tensor = layers[layer - 1]?.removeValue(forKey: value) { spares.keep(tensor) }
+    }
     layers[layer - 1] = nil
-    for (value, tensor) in values where sample.bridge[value] == nil { spares.keep(tensor) }
   }
 }
