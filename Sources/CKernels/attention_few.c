@@ -68,7 +68,7 @@ static void mk_attend_run(void *context, mk_int task, int32_t worker) {
   mk_int group = task % c->plan.groups, run = task / c->plan.groups % c->plan.runs;
   mk_int batch = task / c->plan.groups / c->plan.runs;
   mk_int head = mk_part(a->heads, c->plan.groups, group);
-  mk_int all = mk_keys(a, batch), key = mk_first_key(c, all, run);
+  mk_int all = a->packed ? a->tk : mk_keys(a, batch), key = mk_first_key(c, all, run);
   float *scores = c->workers + worker * c->plan.worker, *scratch = scores + mk_round_up(a->tq * c->plan.keys, MK_PANEL);
   mk_few_rows rows = {
     .heads = mk_part(a->heads, c->plan.groups, group + 1) - head,

@@ -57,6 +57,7 @@ public final class Buffer: @unchecked Sendable {
     self.mappedBytes = 0
   }
 
+  /// Whether an owner lends the memory, to whom it goes back.
   public var isBorrowed: Bool { owner != nil }
 
   /// Tells the system that a part of a mapped file will not be needed soon: its pages leave this process' memory, and
