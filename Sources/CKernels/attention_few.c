@@ -1,12 +1,13 @@
 // Few queries: a task is a run of keys with their values and all heads of an item, read as they lie in memory, where the
 // heads of a key follow each other. What the runs come to is put together at the end, as blocks of keys are in attention.c.
 // Runs depend on the number of keys alone, so that results are the same for every number of threads. Where keys and values
-// are packed, a task is one head of a run that was packed by itself (attention_packed.c).
+// are packed, each head of a run was packed by itself (attention_packed.c), and a task is some of these that follow each other.
 #include "attention_packed.h"
 
 enum {
   MK_RUN_KEYS = 64,        // most keys of a run
   MK_RUNS = 4,             // their number is a multiple of it once it is larger, so that threads get as many
+  MK_PACKED_TASKS = 2,     // of each thread where runs are packed: what is fetched ahead is then its own
   MK_PARALLEL_FEW = 30000, // products from which on threads share them: memory takes longer than they do
 };
 
@@ -14,6 +15,7 @@ enum {
 typedef struct {
   mk_int runs;   // of keys
   mk_int groups; // of heads
+  mk_int tasks;  // of some runs and groups each
   mk_int keys;   // most of a run
   mk_int part;   // sums of the values of a run, [head][query][dv]; a single one's go to the output
   mk_int tops;   // the largest score of every run, [batch][head][query][run], and as many sums of weights
@@ -34,6 +36,8 @@ static mk_few_plan mk_plan_few(const mk_pool *pool, const mk_attention_args *a) 
     plan.groups = mk_pool_threads(pool) > 1 ? mk_max(mk_min(wanted, a->heads), 1) : 1;
     plan.worker = rows * plan.keys;
   }
+  plan.tasks = a->batch * plan.runs * plan.groups;
+  if (a->packed) plan.tasks = mk_min(plan.tasks, (mk_int)mk_pool_threads(pool) * MK_PACKED_TASKS);
   plan.part = plan.runs > 1 ? mk_round_up(rows * a->dv, MK_PANEL) : 0;
   plan.tops = mk_round_up(a->batch * rows * plan.runs, MK_PANEL);
   return plan;
@@ -62,11 +66,9 @@ static mk_int mk_first_key(const mk_few_call *c, mk_int all, mk_int run) {
   return c->a->packed ? mk_packed_first(all, run) : mk_part(all, c->plan.runs, run);
 }
 
-static void mk_attend_run(void *context, mk_int task, int32_t worker) {
-  const mk_few_call *c = context;
+// A run of keys for some heads of an item.
+static void mk_attend_run(const mk_few_call *c, mk_int batch, mk_int run, mk_int group, int32_t worker) {
   const mk_attention_args *a = c->a;
-  mk_int group = task % c->plan.groups, run = task / c->plan.groups % c->plan.runs;
-  mk_int batch = task / c->plan.groups / c->plan.runs;
   mk_int head = mk_part(a->heads, c->plan.groups, group);
   mk_int all = a->packed ? a->tk : mk_keys(a, batch), key = mk_first_key(c, all, run);
   float *scores = c->workers + worker * c->plan.worker, *scratch = scores + mk_round_up(a->tq * c->plan.keys, MK_PANEL);
@@ -129,6 +131,21 @@ static void mk_attend_run(void *context, mk_int task, int32_t worker) {
   }
 }
 
+static void mk_attend_runs(void *context, mk_int task, int32_t worker) {
+  const mk_few_call *c = context;
+  mk_int runs = c->plan.runs, groups = c->plan.groups, pieces = c->a->batch * runs * groups;
+  mk_int end = mk_part(pieces, c->plan.tasks, task + 1);
+  for (mk_int i = mk_part(pieces, c->plan.tasks, task); i < end; i++) {
+    // As they follow each other in memory: packed runs head by head, heads otherwise key by key.
+    mk_int batch = i / (runs * groups), piece = i % (runs * groups);
+    if (c->a->packed) {
+      mk_attend_run(c, batch, piece % runs, piece / runs, worker);
+    } else {
+      mk_attend_run(c, batch, piece / groups, piece % groups, worker);
+    }
+  }
+}
+
 // The queries of one head: a run counts by how far its largest score is below the largest of all.
 static void mk_join_runs(void *context, mk_int task, int32_t worker) {
   const mk_few_call *c = context;
@@ -164,7 +181,7 @@ void mk_attention_few(mk_pool *pool, const mk_attention_args *args, void *scratc
   mk_int rows = args->batch * args->heads * args->tq;
   mk_parallel(
     mk_pool_for(pool, rows * args->tk * (args->dqk + args->dv), MK_PARALLEL_FEW),
-    args->batch * plan->runs * plan->groups, mk_attend_run, &call);
+    plan->tasks, mk_attend_runs, &call);
   if (plan->runs == 1) return;
   mk_parallel(
     mk_pool_for(pool, rows * plan->runs * args->dv, MK_PARALLEL_PRODUCTS), args->batch * args->heads, mk_join_runs, &call);

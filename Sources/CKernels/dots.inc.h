@@ -8,6 +8,7 @@
 #define MK_MULTIPLY MK_JOIN(MK_DOTS, multiply)
 #define MK_FACTOR vf
 #define MK_FACTOR_LOAD (vf)mk_load1
+#define MK_FETCHING_ROWS MK_LEAST_AHEAD
 #include "tile_multiply.inc.h"
 
 #if MK_INTEGERS
@@ -57,6 +58,10 @@ MK_INLINE void MK_JOIN(MK_DOTS, finish)(
 MK_HEIGHTS(MK_DOTS_FUNCTION, 1, 0)
 #if MK_TILE_PANELS == 2
 MK_HEIGHTS(MK_DOTS_FUNCTION, 2, 0)
+#endif
+#if !MK_INTEGERS
+// A single row, which linear.c reads with four panels at once.
+MK_DOTS_FUNCTION(1, 4, 0)
 #endif
 static const mk_tile_fn MK_JOIN(MK_DOTS, tiles)[2][MK_BLOCK_ROWS] = {
   {MK_HEIGHTS(MK_DOTS_ENTRY, 1, 0)},

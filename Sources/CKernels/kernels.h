@@ -87,6 +87,17 @@ typedef struct {
   const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]
 } mk_blocks;
 
+// How few rows are multiplied with weights of a format (linear.c).
+typedef struct {
+  int32_t depths; // in one unit of 4 bytes of x
+  int32_t panels; // of the widest of `tiles`
+  // Depths 0..<k of one row to units, in whole groups of 16, of integers within +-levels where the weights are integers;
+  // NULL: x stays float32.
+  void (*pack_row)(mk_int k, const float *x, float inverse, int32_t levels, void *out);
+  const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]; k counts units of weights
+  mk_tile_fn wide_row;                      // 1 row of 4 panels
+} mk_few;
+
 // How quantised pixels are multiplied with int8 weights (convolution_int8.c).
 typedef struct {
   int32_t depths; // channels in one unit of 4 bytes of weights and pixels
@@ -121,15 +132,10 @@ typedef struct {
   int32_t rows;   // rows of the highest tile, at most MK_BLOCK_ROWS
   mk_int depth;   // depth of one block of a long product, at most MK_MAX_DEPTH
   mk_tile_fn tiles[MK_LAYOUTS][2][MK_BLOCK_ROWS]; // [layout][panels - 1][rows - 1]
-  mk_tile_fn wide_row;                            // packed, 1 row of 4 panels
 
   mk_blocks f32, bf16, int8, wide_int8; // wide: with x in float32
-
-  // Few rows and weights in a narrow format, one panel: float32 with bf16, int16 with int8. And one row of four panels.
-  const mk_tile_fn *narrow_bf16, *narrow_int8; // [rows - 1]
-  mk_tile_fn narrow_row_bf16, narrow_row_int8;
-  // Depths 0..<k of one row to pairs of int16 within +-levels, as mk_blocks.pack_row does.
-  void (*pack_fine_row)(mk_int k, const float *x, float inverse, int32_t levels, void *out);
+  mk_few few_f32, few_bf16, few_int8;
+  mk_pixels pixels;
 
   // formats.inc.h
   void (*pack_bf16)(mk_int pairs, const float *panel, void *out);
@@ -171,8 +177,6 @@ typedef struct {
   // Operand strides are 0 or 1. 0: not vectorised.
   int32_t (*binary)(
     mk_binary_op op, mk_int n, const float *a, mk_int a_stride, const float *b, mk_int b_stride, float *y);
-
-  mk_pixels pixels;
 
   // y[i] = x[i * step] for step 2.
   void (*every_second)(mk_int n, const float *x, float *y);

@@ -32,6 +32,7 @@
 #define MK_VNNI 0
 #include "dots_uint8.inc.h"
 
+#define MK_VNNI 0
 #include "narrow_int8.inc.h"
 
 #include "rows.inc.h"
@@ -55,8 +56,11 @@
 #pragma clang attribute push(__attribute__((target(MK_AVX2_VNNI))), apply_to = function)
 #define MK_VNNI 1
 #include "dots_uint8.inc.h"
+
+#define MK_VNNI 1
+#include "narrow_int8.inc.h"
 #pragma clang attribute pop
 
-MK_TABLE(mk_kernels_avx2, "avx2", MK_FORM_BF16_WIDENED, MK_FORM_BYTES(mk_quads_tiles), MK_PIXELS_BYTES(mk_pixels_tiles));
-MK_TABLE(mk_kernels_avx2_vnni, "avx2-vnni", MK_FORM_BF16_WIDENED, MK_FORM_BYTES(mk_quads_vnni_tiles), MK_PIXELS_BYTES(mk_pixels_vnni_tiles));
+MK_TABLE(mk_kernels_avx2, "avx2", MK_BF16_WIDENED, MK_INT8_BYTES);
+MK_TABLE(mk_kernels_avx2_vnni, "avx2-vnni", MK_BF16_WIDENED, MK_INT8_VNNI);
 #endif

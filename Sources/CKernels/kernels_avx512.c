@@ -16,7 +16,7 @@
 #define MK_WIDTH 16
 #define MK_TILE_ROWS 12
 #define MK_TILE_PANELS 2
-#define MK_DEPTH 256
+#define MK_DEPTH 384
 
 #pragma clang attribute push(__attribute__((target(MK_AVX512))), apply_to = function)
 
@@ -33,6 +33,7 @@
 #define MK_VNNI 0
 #include "dots_uint8.inc.h"
 
+#define MK_VNNI 0
 #include "narrow_int8.inc.h"
 
 #include "rows.inc.h"
@@ -56,13 +57,16 @@
 #pragma clang attribute push(__attribute__((target(MK_AVX512_VNNI))), apply_to = function)
 #define MK_VNNI 1
 #include "dots_uint8.inc.h"
+
+#define MK_VNNI 1
+#include "narrow_int8.inc.h"
 #pragma clang attribute pop
 
 #pragma clang attribute push(__attribute__((target(MK_AVX512_BF16))), apply_to = function)
 #include "dots_bf16.inc.h"
 #pragma clang attribute pop
 
-MK_TABLE(mk_kernels_avx512, "avx512", MK_FORM_BF16_WIDENED, MK_FORM_BYTES(mk_quads_tiles), MK_PIXELS_BYTES(mk_pixels_tiles));
-MK_TABLE(mk_kernels_avx512_vnni, "avx512-vnni", MK_FORM_BF16_WIDENED, MK_FORM_BYTES(mk_quads_vnni_tiles), MK_PIXELS_BYTES(mk_pixels_vnni_tiles));
-MK_TABLE(mk_kernels_avx512_bf16, "avx512-vnni-bf16", MK_FORM_BF16_PAIRS, MK_FORM_BYTES(mk_quads_vnni_tiles), MK_PIXELS_BYTES(mk_pixels_vnni_tiles));
+MK_TABLE(mk_kernels_avx512, "avx512", MK_BF16_WIDENED, MK_INT8_BYTES);
+MK_TABLE(mk_kernels_avx512_vnni, "avx512-vnni", MK_BF16_WIDENED, MK_INT8_VNNI);
+MK_TABLE(mk_kernels_avx512_bf16, "avx512-vnni-bf16", MK_BF16_PAIRS, MK_INT8_VNNI);
 #endif

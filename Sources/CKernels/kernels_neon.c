@@ -24,6 +24,7 @@
 
 #include "dots_int16.inc.h"
 
+#define MK_VNNI 0
 #include "narrow_int8.inc.h"
 
 #include "rows.inc.h"
@@ -42,6 +43,6 @@
 
 #include "table.inc.h"
 
-MK_TABLE(mk_kernels_neon, "neon", MK_FORM_BF16_WIDENED, MK_FORM_INT16, MK_PIXELS_INT16);
+MK_TABLE(mk_kernels_neon, "neon", MK_BF16_WIDENED, MK_INT8_PAIRS);
 
 #endif

@@ -19,13 +19,11 @@ mk_int mk_int8_levels(mk_int k) {
 typedef struct {
   const mk_linear_args *p;
   const mk_kernels *kernels;
-  const mk_tile_fn *tiles[2]; // of one panel and of two
-  mk_tile_fn wide_row;
-  mk_int panels; // of the widest of `tiles`
+  const mk_few *form;
   mk_packed weights;
   const float *x;           // packed, [part][block of rows][unit][height]
   mk_int parts, part_depth; // of the depth; whole units of weights, but for the last part
-  mk_int depths;            // in a unit of packed x
+  mk_int stored;            // depths in a unit of weights
   mk_int column_parts;
   float scales[MK_NARROW_ROWS]; // of rows that are rounded
 } mk_linear_call;
@@ -40,17 +38,17 @@ size_t mk_linear_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int 
 static mk_int mk_depth_before(const mk_linear_call *c, mk_int part) { return mk_min(part * c->part_depth, c->p->k); }
 
 // One or more panels, with all of the depth.
-static void mk_multiply_columns(const mk_linear_call *c, mk_int column, mk_int columns, mk_tile_fn wide_row) {
+static void mk_multiply_columns(const mk_linear_call *c, mk_int column, mk_int columns, int32_t wide_row) {
   const mk_linear_args *p = c->p;
   const char *panel = c->weights.panels + column / MK_PANEL * c->weights.panel_bytes;
   float *y = p->y + column;
   for (mk_int part = 0; part < c->parts; part++) {
     mk_int depth0 = mk_depth_before(c, part), depth = mk_depth_before(c, part + 1) - depth0;
     mk_tile t = {
-      .a = c->x + depth0 / c->depths * p->m,
+      .a = c->x + depth0 / c->form->depths * p->m,
       .b = (const float *)(const void *)(panel + depth0 / 4 * MK_ROW_BYTES), // several parts: int8 only
       .b_panel = c->weights.panel_bytes / (mk_int)sizeof(float),
-      .k = depth,
+      .k = mk_ceil_div(depth, c->stored),
       .c = y,
       .ldc = p->ldy,
       .c_panel = MK_PANEL,
@@ -66,10 +64,10 @@ static void mk_multiply_columns(const mk_linear_call *c, mk_int column, mk_int c
       t.relu = p->activation == MK_ACT_RELU;
     }
     if (wide_row) {
-      wide_row(&t);
+      c->form->wide_row(&t);
     } else {
-      mk_int step = mk_padded_depth(depth) / c->depths;
-      mk_run_tiles(c->tiles[columns > MK_PANEL], c->kernels->rows, step, p->m, &t, NULL, 0);
+      mk_int step = mk_padded_depth(depth) / c->form->depths;
+      mk_run_tiles(c->form->tiles[columns > MK_PANEL], c->kernels->rows, step, p->m, &t, NULL, 0);
     }
   }
   if (p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, p->m, columns, y, p->ldy);
@@ -83,34 +81,34 @@ static void mk_linear_task(void *context, mk_int task, int32_t worker) {
   mk_int end = mk_min(mk_part(pairs, c->column_parts, task + 1) * 2 * MK_PANEL, c->p->n);
   while (column < end) {
     int32_t wide = c->p->m == 1 && end - column > (MK_ROW_PANELS - 1) * MK_PANEL;
-    mk_int columns = mk_min(end - column, (wide ? MK_ROW_PANELS : c->panels) * MK_PANEL);
-    mk_multiply_columns(c, column, columns, wide ? c->wide_row : NULL);
+    mk_int columns = mk_min(end - column, (wide ? MK_ROW_PANELS : c->form->panels) * MK_PANEL);
+    mk_multiply_columns(c, column, columns, wide);
     column += columns;
   }
 }
 
-// Rounds the rows to integers, each with a scale of its own, and packs them in pairs.
-static void mk_pack_fine(mk_linear_call *c, float *out) {
+// Packs the rows in units of several depths; of integers, each row with a scale of its own, where the weights have scales.
+static void mk_pack_units(mk_linear_call *c, float *out) {
   const mk_linear_args *p = c->p;
-  int32_t levels = (int32_t)mk_int8_levels(p->k);
-  mk_int blocks = mk_ceil_div(p->m, c->kernels->rows);
-  float inverses[MK_NARROW_ROWS];
-  for (mk_int r = 0; r < p->m; r++) {
+  mk_int blocks = mk_ceil_div(p->m, c->kernels->rows), depths = c->form->depths;
+  int32_t levels = c->weights.scales ? (int32_t)mk_int8_levels(p->k) : 0;
+  float inverses[MK_NARROW_ROWS] = {0};
+  for (mk_int r = 0; c->weights.scales && r < p->m; r++) {
     c->scales[r] = mk_fine_scale(c->kernels, p->k, p->x + r * p->ldx, levels, &inverses[r]);
   }
   for (mk_int part = 0; part < c->parts; part++) {
     mk_int depth0 = mk_depth_before(c, part), depth = mk_depth_before(c, part + 1) - depth0;
-    mk_int units = mk_padded_depth(depth) / 2;
+    mk_int units = mk_padded_depth(depth) / depths;
     for (mk_int b = 0; b < blocks; b++) {
       mk_int first = mk_part(p->m, blocks, b), height = mk_part(p->m, blocks, b + 1) - first;
-      float *block = out + depth0 / 2 * p->m + first * units;
+      float *block = out + depth0 / depths * p->m + first * units;
       for (mk_int unit = 0; unit < units; unit += MK_MAX_DEPTH) {
         mk_int count = mk_min(units - unit, MK_MAX_DEPTH);
         float rows[MK_BLOCK_ROWS * MK_MAX_DEPTH];
         for (mk_int r = 0; r < height; r++) {
-          const float *x = p->x + (first + r) * p->ldx + depth0 + 2 * unit;
-          c->kernels->pack_fine_row(
-            mk_min(2 * count, depth - 2 * unit), x, inverses[first + r], levels, rows + r * MK_MAX_DEPTH);
+          const float *x = p->x + (first + r) * p->ldx + depth0 + depths * unit;
+          c->form->pack_row(
+            mk_min(depths * count, depth - depths * unit), x, inverses[first + r], levels, rows + r * MK_MAX_DEPTH);
         }
         mk_interleave(height, count, rows, MK_MAX_DEPTH, block + unit * height);
       }
@@ -123,24 +121,21 @@ static void mk_linear_rows(mk_pool *pool, mk_weights type, const mk_linear_args 
   mk_linear_call call = {
     .p = args,
     .kernels = kernels,
-    .tiles = {kernels->tiles[MK_PACKED][0], kernels->tiles[MK_PACKED][1]},
-    .wide_row = kernels->wide_row,
-    .panels = kernels->panels,
+    .form = type == MK_WEIGHTS_F32 ? &kernels->few_f32
+      : type == MK_WEIGHTS_BF16    ? &kernels->few_bf16
+                                   : &kernels->few_int8,
     .weights = mk_packed_view(type, args->k, args->n, args->packed),
     .x = scratch,
     .parts = 1,
     .part_depth = args->k,
-    .depths = 1,
+    .stored = mk_stored_depths(type),
     .column_parts = 1,
   };
-  if (type == MK_WEIGHTS_BF16) {
-    call.panels = 1, call.tiles[0] = kernels->narrow_bf16, call.wide_row = kernels->narrow_row_bf16;
-  } else if (type == MK_WEIGHTS_INT8) {
-    call.panels = 1, call.tiles[0] = kernels->narrow_int8, call.wide_row = kernels->narrow_row_int8;
-    call.parts = mk_max(mk_ceil_div(args->k, MK_FINE_DEPTH), 1), call.part_depth = MK_FINE_DEPTH, call.depths = 2;
-  }
   if (type == MK_WEIGHTS_INT8) {
-    mk_pack_fine(&call, scratch);
+    call.parts = mk_max(mk_ceil_div(args->k, MK_FINE_DEPTH), 1), call.part_depth = MK_FINE_DEPTH;
+  }
+  if (call.form->pack_row) {
+    mk_pack_units(&call, scratch);
   } else if (args->m == 1 && args->k % 2 == 0) {
     call.x = args->x; // a single row is already in this layout
   } else {

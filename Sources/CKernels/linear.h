@@ -21,8 +21,12 @@ enum {
   MK_ROW_BYTES = MK_PANEL * 4, // one row of a packed panel: 16 units
 };
 
+// Depths of a column in one unit of 4 bytes.
+static inline mk_int mk_stored_depths(mk_weights type) {
+  return type == MK_WEIGHTS_F32 ? 1 : type == MK_WEIGHTS_BF16 ? 2 : 4;
+}
 static inline mk_int mk_panel_bytes(mk_weights type, mk_int k) {
-  return mk_ceil_div(k, type == MK_WEIGHTS_F32 ? 1 : type == MK_WEIGHTS_BF16 ? 2 : 4) * MK_ROW_BYTES;
+  return mk_ceil_div(k, mk_stored_depths(type)) * MK_ROW_BYTES;
 }
 
 // The parts of a packed matrix. scales and sums of its columns: int8 only.

@@ -209,7 +209,7 @@ void mk_linear_blocks(mk_pool *pool, mk_weights type, const mk_linear_args *args
     .scratch = scratch,
   };
   int32_t quantised = type == MK_WEIGHTS_INT8 && args->k <= MK_QUANTISED_DEPTH;
-  mk_int stored = type == MK_WEIGHTS_F32 ? 1 : type == MK_WEIGHTS_BF16 ? 2 : 4; // depths in a unit of packed weights
+  mk_int stored = mk_stored_depths(type);
   call.form = type == MK_WEIGHTS_F32 ? &kernels->f32
     : type == MK_WEIGHTS_BF16        ? &kernels->bf16
     : quantised                      ? &kernels->int8

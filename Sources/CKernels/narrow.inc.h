@@ -1,6 +1,6 @@
 // Register tiles of few rows with weights in a narrow format, which are widened on the way: reading them is what takes the
 // time. A unit of weights, 4 bytes of a column, meets two units of x. Before each inclusion: MK_NARROW, the name;
-// MK_NARROW_DEPTHS, depths in a unit of weights; MK_WIDENED(unit, i), what meets the first and the second unit of x;
+// MK_WIDENED(unit, i), what meets the first and the second unit of x;
 // MK_DOT(sum, x, w) and MK_SUM as in tile_multiply.inc.h; MK_NARROW_FINISH(rows, panels, t, acc), what becomes of the sums.
 
 #define MK_JOIN_2(a, b) a##_##b
@@ -21,45 +21,51 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
 #pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
 
-  const float *a = t->a, *b = t->b;
+  const float *a = t->a, *b = t->b, *ahead = mk_ahead(panels, t);
 #define MK_UNIT(q, v) vu_load(b + (q) * MK_PANEL + (v) / MK_VECTORS * t->b_panel + (v) % MK_VECTORS * MK_WIDTH)
 #define MK_UNITS(q)                                                                                         \
-  if (rows == 1) {                                                                                          \
-    _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                                  \
-      vu unit = MK_UNIT(q, v);                                                                              \
-      _Pragma("clang loop unroll(full)") for (int i = 0; i < 2; i++) {                                      \
-        vf *s = &sum[i % sets][0][v];                                                                       \
-        *s = MK_DOT(*s, (vf)mk_load1(a + (q) * 2 + i), MK_WIDENED(unit, i));                                \
-        MK_DONE(*s);                                                                                        \
+  {                                                                                                         \
+    if (rows >= MK_LEAST_AHEAD) {                                                                           \
+      _Pragma("clang loop unroll(full)") for (int v = 0; v < panels; v++) {                                 \
+        __builtin_prefetch(ahead + ((q) * panels + v) * MK_PANEL, 0, MK_AHEAD_CACHE);                       \
       }                                                                                                     \
     }                                                                                                       \
-  } else {                                                                                                  \
-    __builtin_prefetch(b + ((q) + MK_AHEAD) * MK_PANEL, 0, 3);                                              \
-    _Pragma("clang loop unroll(full)") for (int i = 0; i < 2; i++) {                                        \
-      vf w[MK_TILE_VECTORS];                                                                                \
+    if (rows == 1) {                                                                                        \
       _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                                \
         vu unit = MK_UNIT(q, v);                                                                            \
-        w[v] = MK_WIDENED(unit, i);                                                                         \
-      }                                                                                                     \
-      _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) {                                   \
-        vf x = (vf)mk_load1(a + ((q) * 2 + i) * rows + r);                                                  \
-        _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                              \
-          vf *s = &sum[i % sets][r][v];                                                                     \
-          *s = MK_DOT(*s, x, w[v]);                                                                         \
+        _Pragma("clang loop unroll(full)") for (int i = 0; i < 2; i++) {                                    \
+          vf *s = &sum[i % sets][0][v];                                                                     \
+          *s = MK_DOT(*s, (vf)mk_load1(a + (q) * 2 + i), MK_WIDENED(unit, i));                              \
           MK_DONE(*s);                                                                                      \
+        }                                                                                                   \
+      }                                                                                                     \
+    } else {                                                                                                \
+      _Pragma("clang loop unroll(full)") for (int i = 0; i < 2; i++) {                                      \
+        vf w[MK_TILE_VECTORS];                                                                              \
+        _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                              \
+          vu unit = MK_UNIT(q, v);                                                                          \
+          w[v] = MK_WIDENED(unit, i);                                                                       \
+        }                                                                                                   \
+        _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) {                                 \
+          vf x = (vf)mk_load1(a + ((q) * 2 + i) * rows + r);                                                \
+          _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                            \
+            vf *s = &sum[i % sets][r][v];                                                                   \
+            *s = MK_DOT(*s, x, w[v]);                                                                       \
+            MK_DONE(*s);                                                                                    \
+          }                                                                                                 \
         }                                                                                                   \
       }                                                                                                     \
     }                                                                                                       \
   }
   enum { MK_TOGETHER = 4 };
-  mk_int units = (t->k + MK_NARROW_DEPTHS - 1) / MK_NARROW_DEPTHS;
-  for (mk_int i = units / MK_TOGETHER; i > 0; i--) {
+  for (mk_int i = t->k / MK_TOGETHER; i > 0; i--) {
 #pragma clang loop unroll(full)
     for (int q = 0; q < MK_TOGETHER; q++) MK_UNITS(q)
     a += MK_TOGETHER * 2 * rows;
     b += MK_TOGETHER * MK_PANEL;
+    ahead += MK_TOGETHER * panels * MK_PANEL;
   }
-  for (int q = 0; q < (int)(units % MK_TOGETHER); q++) MK_UNITS(q)
+  for (int q = 0; q < (int)(t->k % MK_TOGETHER); q++) MK_UNITS(q)
 #undef MK_UNITS
 #undef MK_UNIT
 
@@ -80,7 +86,15 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
 
 MK_NARROW_FUNCTION(1, 4, 0)
 MK_HEIGHTS(MK_NARROW_FUNCTION, 1, 0)
-static const mk_tile_fn MK_JOIN(MK_NARROW, tiles)[MK_BLOCK_ROWS] = {MK_HEIGHTS(MK_NARROW_ENTRY, 1, 0)};
+#if MK_TILE_PANELS == 2
+MK_HEIGHTS(MK_NARROW_FUNCTION, 2, 0)
+#endif
+static const mk_tile_fn MK_JOIN(MK_NARROW, tiles)[2][MK_BLOCK_ROWS] = {
+  {MK_HEIGHTS(MK_NARROW_ENTRY, 1, 0)},
+#if MK_TILE_PANELS == 2
+  {MK_HEIGHTS(MK_NARROW_ENTRY, 2, 0)},
+#endif
+};
 
 #undef MK_NARROW_ENTRY
 #undef MK_NARROW_FUNCTION
@@ -88,7 +102,6 @@ static const mk_tile_fn MK_JOIN(MK_NARROW, tiles)[MK_BLOCK_ROWS] = {MK_HEIGHTS(M
 #undef MK_JOIN
 #undef MK_JOIN_2
 #undef MK_NARROW
-#undef MK_NARROW_DEPTHS
 #undef MK_NARROW_FINISH
 #undef MK_WIDENED
 #undef MK_DOT

@@ -1,7 +1,27 @@
 // Tiles of few rows, rounded to pairs of int16, with weights in int8. The sums are integers: linear.c sees to it that they
-// fit.
+// fit. Before each inclusion: MK_VNNI, 1 where one instruction multiplies pairs and adds them; names then end in _vnni.
 
-MK_INLINE void mk_narrow_int8_finish(
+#if MK_VNNI
+#define MK_NAMED(name) name##_vnni
+#else
+#define MK_NAMED(name) name
+#endif
+// Written out: left to itself the compiler makes two instructions of it.
+#if MK_VNNI && !defined(MK_ADD_PAIRS_VNNI)
+#if MK_ISA == 2
+#define MK_ADD_PAIRS_VNNI(sum, a, b) __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b))
+#else
+#define MK_ADD_PAIRS_VNNI(sum, a, b) __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b))
+#endif
+#endif
+#if MK_VNNI
+MK_INLINE vf mk_add_int16_pairs_vnni(vf sum, vf a, vf b) {
+  MK_ADD_PAIRS_VNNI(sum, a, b);
+  return sum;
+}
+#endif
+
+MK_INLINE void MK_NAMED(mk_finish_int8)(
   const int rows, const int panels, const mk_tile *t, vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
@@ -15,10 +35,12 @@ MK_INLINE void mk_narrow_int8_finish(
 }
 
 // The first and third depth of a quad, then the second and fourth, as mk_widen_int16 has them.
-#define MK_NARROW mk_narrow_int8
-#define MK_NARROW_DEPTHS 4
+#define MK_NARROW MK_NAMED(mk_narrow_int8)
 #define MK_WIDENED(unit, i) ((vf)((i) == 0 ? (v16)(unit) << 8 >> 8 : (v16)(unit) >> 8))
-#define MK_DOT(sum, x, w) mk_add_int16_pairs(sum, x, w)
+#define MK_DOT(sum, x, w) MK_NAMED(mk_add_int16_pairs)(sum, x, w)
 #define MK_SUM(a, b) (vf)((vu)(a) + (vu)(b))
-#define MK_NARROW_FINISH mk_narrow_int8_finish
+#define MK_NARROW_FINISH MK_NAMED(mk_finish_int8)
 #include "narrow.inc.h"
+
+#undef MK_NAMED
+#undef MK_VNNI

@@ -58,32 +58,37 @@ static void mk_f32_to_f16_rows(const float *x, mk_int n, uint16_t *y) {
 
 static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACKED);
 
-// Forms of products of many rows; x in the units that come first.
-#define MK_FORM_BF16_WIDENED {1, 0, NULL, mk_widen_bf16, mk_float_tiles}
-#define MK_FORM_BF16_PAIRS {2, 0, mk_pack_bf16_row, NULL, mk_bf16_tiles}
-#define MK_FORM_INT16 {2, 1, mk_pack_int16_row, mk_widen_int16, mk_int16_tiles}
-#define MK_FORM_BYTES(tiles) {4, 1, mk_pack_uint8_row, NULL, tiles}
-// Forms of int8 convolutions.
-#define MK_PIXELS_INT16 {2, mk_pack_fine_row, mk_quantise_pixels_int16, mk_int16_tiles}
-#define MK_PIXELS_BYTES(tiles) {4, mk_pack_int8_row, mk_quantise_pixels_uint8, tiles}
+// How products with bf16 and int8 weights are formed. Of many rows, of few, and of pixels; x in the units that come first.
+#define MK_BF16_WIDENED \
+  .bf16 = {1, 0, NULL, mk_widen_bf16, mk_float_tiles}, \
+  .few_bf16 = {1, MK_TILE_PANELS, NULL, mk_narrow_bf16_tiles, mk_narrow_bf16_1_4}
+#define MK_BF16_PAIRS \
+  .bf16 = {2, 0, mk_pack_bf16_row, NULL, mk_bf16_tiles}, \
+  .few_bf16 = {2, 1, mk_pack_bf16_row, mk_bf16_tiles, mk_bf16_1_4}
+#define MK_INT8_PAIRS \
+  .int8 = {2, 1, mk_pack_int16_row, mk_widen_int16, mk_int16_tiles}, \
+  .few_int8 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int8_tiles, mk_narrow_int8_1_4}, \
+  .pixels = {2, mk_pack_fine_row, mk_quantise_pixels_int16, mk_int16_tiles}
+#define MK_INT8_BYTES \
+  .int8 = {4, 1, mk_pack_uint8_row, NULL, mk_quads_tiles}, \
+  .few_int8 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int8_tiles, mk_narrow_int8_1_4}, \
+  .pixels = {4, mk_pack_int8_row, mk_quantise_pixels_uint8, mk_pixels_tiles}
+#define MK_INT8_VNNI \
+  .int8 = {4, 1, mk_pack_uint8_row, NULL, mk_quads_vnni_tiles}, \
+  .few_int8 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int8_vnni_tiles, mk_narrow_int8_vnni_1_4}, \
+  .pixels = {4, mk_pack_int8_row, mk_quantise_pixels_uint8, mk_pixels_vnni_tiles}
 
-#define MK_TABLE(table, label, bf16_form, int8_form, pixels_form) \
+#define MK_TABLE(table, label, ...) \
   const mk_kernels table = { \
     .name = label, \
     .panels = MK_TILE_PANELS, \
     .rows = MK_TILE_ROWS, \
     .depth = MK_DEPTH, \
     .tiles = {MK_TILE_TABLE(MK_PACKED), MK_TILE_TABLE(MK_STRIDED), MK_TILE_TABLE(MK_COLUMN), MK_TILE_TABLE(MK_PLANES)}, \
-    .wide_row = mk_tile_1_4_MK_PACKED, \
     .f32 = {1, 0, NULL, NULL, mk_float_tiles}, \
-    .bf16 = bf16_form, \
-    .int8 = int8_form, \
+    __VA_ARGS__, \
     .wide_int8 = {1, 0, NULL, mk_widen_int8, mk_float_tiles}, \
-    .narrow_bf16 = mk_narrow_bf16_tiles, \
-    .narrow_int8 = mk_narrow_int8_tiles, \
-    .narrow_row_bf16 = mk_narrow_bf16_1_4, \
-    .narrow_row_int8 = mk_narrow_int8_1_4, \
-    .pack_fine_row = mk_pack_fine_row, \
+    .few_f32 = {1, MK_TILE_PANELS, NULL, mk_float_tiles, mk_tile_1_4_MK_PACKED}, \
     .pack_bf16 = mk_pack_bf16_panel, \
     .pair_maxima = mk_pair_maxima, \
     .pack_int8 = mk_pack_int8_panel, \
@@ -105,7 +110,6 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
     .unary = mk_unary_rows, \
     .affine = mk_affine_rows, \
     .binary = mk_binary_rows, \
-    .pixels = pixels_form, \
     .every_second = mk_every_second, \
     .make_lines = mk_make_lines, \
     .depthwise = mk_depthwise_rows, \

@@ -1,9 +1,11 @@
 // Register tiles of a matrix product: MK_TILE_ROWS rows by MK_TILE_PANELS panels of 16 columns, all heights from 1.
 
-// Lines of a packed panel that are fetched ahead, and elements of a packed left operand.
-#ifndef MK_AHEAD
-#define MK_AHEAD 64
-#define MK_AHEAD_LEFT 512
+// Lines of packed panels that are fetched ahead when they come from memory, to which cache (3: the first), by tiles of how
+// many rows, and elements of a packed left operand.
+#if MK_ISA == 2
+enum { MK_AHEAD = 64, MK_AHEAD_CACHE = 2, MK_LEAST_AHEAD = 1, MK_AHEAD_LEFT = 512 };
+#else
+enum { MK_AHEAD = 64, MK_AHEAD_CACHE = 3, MK_LEAST_AHEAD = 2, MK_AHEAD_LEFT = 512 };
 #endif
 // The value is computed here, and nothing behind is loaded before: left to itself the compiler hoists loads of the next
 // step and has to push accumulators out of the registers for them.
@@ -23,11 +25,18 @@ enum {
   MK_TILE_VECTORS = 4 * MK_VECTORS,
 };
 
+// Where a tile begins to fetch: it then goes through memory as that lies. Panels that are read side by side end
+// together, so that a distance within each would never fetch the beginnings of the next ones.
+MK_INLINE const float *mk_ahead(const int panels, const mk_tile *t) {
+  return t->b + (panels - 1) * t->b_panel + MK_AHEAD * MK_PANEL;
+}
+
 #define MK_MULTIPLY mk_tile_multiply
 #define MK_FACTOR vf_factor
 #define MK_FACTOR_LOAD vf_factor_load
 #define MK_DOT(sum, a, b) vf_add_scaled(sum, b, a)
 #define MK_SUM(a, b) ((a) + (b))
+#define MK_FETCHING_ROWS 2 // a single row leaves the processor room to fetch, and is slower with more requests
 #include "tile_multiply.inc.h"
 
 // The end of a tile that is not whole. A function of its own: sums that are indexed in a loop lie in memory, and a whole

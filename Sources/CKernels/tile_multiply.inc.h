@@ -1,6 +1,6 @@
 // The inner loop of a register tile, for each kind of product: MK_MULTIPLY is its name, MK_FACTOR the type of a unit of 4
 // bytes of the left operand and MK_FACTOR_LOAD how it is loaded, MK_DOT(sum, a, b) adds products of units to a sum (a vf,
-// whatever its bits stand for), MK_SUM adds two sums.
+// whatever its bits stand for), MK_SUM adds two sums, MK_FETCHING_ROWS are the fewest that fetch what they will read.
 
 // Adds a and b over depth 0..<k to the accumulators. `rows`, `panels`, `layout` are constants at each use.
 MK_INLINE void MK_MULTIPLY(
@@ -35,7 +35,7 @@ MK_INLINE void MK_MULTIPLY(
   const mk_int depth_stride = layout == MK_PACKED || layout == MK_PLANES ? rows : layout == MK_COLUMN ? MK_PANEL : 1;
   const mk_int b_stride = layout == MK_PLANES ? 0 : layout == MK_COLUMN ? t->b_stride : MK_PANEL;
   const mk_int b_panel = layout == MK_PLANES ? MK_PANEL : t->b_panel;
-  const float *a = t->a, *b = t->b;
+  const float *a = t->a, *b = t->b, *ahead = mk_ahead(panels, t);
   const mk_int *b_offsets = t->b_offsets;
   float *copy = t->copy;
   const mk_int copy_panel = t->k * MK_PANEL;
@@ -67,14 +67,12 @@ MK_INLINE void MK_MULTIPLY(
 
   enum { MK_STEPS = 8 };
   for (mk_int i = t->k / MK_STEPS; i > 0; i--) {
-    // What the processor's own prefetchers cannot do while additions fill its window. A single row of float32 leaves them
-    // room, and is slower with more requests.
-    if (layout == MK_PACKED && rows > 1) {
+    // What the processor's own prefetchers cannot do while additions fill its window.
+    if (layout == MK_PACKED && rows >= MK_FETCHING_ROWS) {
       if (t->streams_b) {
 #pragma clang loop unroll(full)
-        for (int p = 0; p < MK_STEPS; p++)
-#pragma clang loop unroll(full)
-          for (int v = 0; v < panels; v++) __builtin_prefetch(b + (p + MK_AHEAD) * MK_PANEL + v * b_panel, 0, 3);
+        for (int p = 0; p < MK_STEPS * panels; p++) __builtin_prefetch(ahead + p * MK_PANEL, 0, MK_AHEAD_CACHE);
+        ahead += MK_STEPS * panels * MK_PANEL;
       } else {
 #pragma clang loop unroll(full)
         for (int p = 0; p < rows * MK_STEPS; p += 64 / (int)sizeof(float)) __builtin_prefetch(a + MK_AHEAD_LEFT + p, 0, 3);
@@ -109,6 +107,7 @@ MK_INLINE void MK_MULTIPLY(
 }
 
 #undef MK_MULTIPLY
+#undef MK_FETCHING_ROWS
 #undef MK_FACTOR
 #undef MK_FACTOR_LOAD
 #undef MK_DOT

@@ -124,7 +124,7 @@ private struct NarrowProduct {
         var bound =
           isQuantised
           ? 0x1p-24 * (6 * abs(sum) + 4 * rest) + 1e-30 : productBound(k + 2, magnitude + rest)
-        if type == MK_WEIGHTS_BF16, m > MK_NARROW_ROWS, isa == 6 { bound += 0x1p-8 * magnitude }
+        if type == MK_WEIGHTS_BF16, isa == 6 { bound += 0x1p-8 * magnitude }
         // From the product of the unrounded operands: the weights' distance, and half a step for each element of x.
         let steps = step / 2 * (0..<k).reduce(0.0) { $0 + abs(stored[$1 * n + j]) }
         if abs(sum - exact) > (norm * Double(errors[j]) + steps) * (1 + 1e-5) { worst = .infinity }

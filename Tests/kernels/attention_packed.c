@@ -17,14 +17,6 @@ static mk_int first_of(mk_int tk, mk_int run) {
   return first < tk ? first : tk;
 }
 
-static double rounded_bf16(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
-  memcpy(&value, &bits, sizeof bits);
-  return value;
-}
-
 // n numbers that share a scale, in bytes.
 static void round_int8(mk_int n, const float *x, double *stored) {
   float largest = 0;
@@ -45,7 +37,7 @@ static void store(mk_weights type, mk_int tk, mk_int d, int are_keys, const floa
   for (mk_int j = 0; j < tk; j++) {
     for (mk_int p = 0; p < d; p++) {
       mean[p] += x[j * row + p];
-      stored[j * d + p] = type == MK_WEIGHTS_BF16 ? rounded_bf16(x[j * row + p]) : (double)x[j * row + p];
+      stored[j * d + p] = type == MK_WEIGHTS_BF16 ? check_rounded_bf16(x[j * row + p]) : x[j * row + p];
     }
   }
   if (type == MK_WEIGHTS_INT8 && are_keys) {
@@ -101,6 +93,7 @@ static void one_packed(packed_case c) {
   if (c.bias) a.bias[1] = (mk_attention_bias){bias, c.tq * c.tk, 0, c.tk};
   mk_attention(c.pool, &a, check_bytes(mk_attention_scratch(c.pool, &a)));
 
+  int pairs = c.type == MK_WEIGHTS_BF16 && check_has_bf16_pairs();
   double worst = 0, *scores = malloc((size_t)c.tk * sizeof *scores), *row = malloc((size_t)c.dqk * sizeof *row);
   double *keys = malloc((size_t)(c.tk * c.dqk) * sizeof *keys), *values = malloc((size_t)(c.tk * c.dv) * sizeof *values);
   float *scaled = malloc((size_t)c.dqk * sizeof *scaled);
@@ -110,7 +103,10 @@ static void one_packed(packed_case c) {
     store(c.type, c.tk, c.dv, 0, v[b] + h * a.v_head, a.v_row, values);
     for (mk_int i = 0; i < c.tq; i++) {
       const float *query = q + ((b * c.tq + i) * c.heads + h) * q_row;
-      for (mk_int p = 0; p < c.dqk; p++) row[p] = scaled[p] = query[p] * a.scale;
+      for (mk_int p = 0; p < c.dqk; p++) {
+        scaled[p] = query[p] * a.scale;
+        row[p] = pairs ? check_rounded_bf16(scaled[p]) : scaled[p];
+      }
       if (c.type == MK_WEIGHTS_INT8) check_rounded_row(mk_int8_levels(c.dqk), c.dqk, scaled, row);
       double top = -INFINITY, total = 0;
       for (mk_int j = 0; j < c.tk; j++) {
@@ -121,13 +117,15 @@ static void one_packed(packed_case c) {
       for (mk_int j = 0; j < c.tk; j++) total += scores[j] = top == -INFINITY ? 0 : exp(scores[j] - top);
       const float *got = out + ((b * c.tq + i) * c.heads + h) * out_row;
       for (mk_int p = 0; p < c.dv; p++) {
-        double expected = 0, magnitude = 0;
+        double expected = 0, weighted = 0, magnitude = 0;
         for (mk_int j = 0; j < c.tk; j++) {
           if (scores[j] > 0) expected += scores[j] / total * values[j * c.dv + p];
+          if (scores[j] > 0) weighted += scores[j] / total * fabs(values[j * c.dv + p]);
           magnitude += fabs(values[j * c.dv + p]);
         }
-        // Weights of a run are rounded too, beside the largest of them.
+        // Weights of a run are rounded too: integers beside the largest of them, bf16 by themselves.
         double rounding = c.type == MK_WEIGHTS_INT8 && total > 0 ? 0.51 * magnitude / total / (double)mk_int8_levels(RUN) : 0;
+        if (pairs) rounding = 0x1p-9 * weighted;
         worst = check_error(worst, got[p], expected, rounding + 4e-6 + (double)(c.dqk * 5 + c.tk) * 4e-7);
       }
       for (mk_int p = c.dv; p < out_row; p++) {

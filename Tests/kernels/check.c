@@ -111,6 +111,16 @@ double check_product_bound(mk_int terms, double magnitude) {
   return (double)(terms + 6) * 0x1p-24 * magnitude + 1e-30;
 }
 
+float check_rounded_bf16(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
+  memcpy(&x, &bits, sizeof bits);
+  return x;
+}
+
+int check_has_bf16_pairs(void) { return strcmp(check_isa, "avx512-vnni-bf16") == 0; }
+
 void check_rounded_row(mk_int levels, mk_int k, const float *x, double *row) {
   float largest = 0, most = (float)levels;
   for (mk_int p = 0; p < k; p++) largest = fmaxf(largest, fabsf(x[p]));

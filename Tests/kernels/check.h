@@ -37,6 +37,9 @@ double check_error(double worst, double got, double expected, double bound);
 // Bound of a sum of `terms` rounded products whose magnitudes add up to `magnitude`.
 double check_product_bound(mk_int terms, double magnitude);
 double check_activated(mk_activation activation, double x);
+// The nearest bf16, ties to even; and whether this instruction set multiplies pairs of them, so that x is rounded too.
+float check_rounded_bf16(float x);
+int check_has_bf16_pairs(void);
 // Elements rounded to integers within +-levels times their scale.
 void check_rounded_row(mk_int levels, mk_int k, const float *x, double *row);
 static const mk_activation check_activations[] = {

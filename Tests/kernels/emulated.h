@@ -11,6 +11,7 @@
 #define MK_AVX512_VNNI MK_AVX2
 #define MK_AVX512_BF16 MK_AVX2
 #define MK_DONE(v)
+#define MK_ADD_PAIRS_VNNI(sum, a, b) sum = mk_add_int16_pairs(sum, a, b)
 
 #define EMULATED static inline __attribute__((always_inline, unused, target("avx2,fma,f16c,bmi,bmi2")))
 typedef float emu_f16 __attribute__((ext_vector_type(16)));

@@ -17,12 +17,7 @@ static int stored_weights(
         float scaled = value * (1 / scales[j]);
         rounded = (double)scales[j] * rintf(scaled);
       } else {
-        uint32_t bits;
-        memcpy(&bits, &value, sizeof bits);
-        bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
-        float nearest;
-        memcpy(&nearest, &bits, sizeof bits);
-        rounded = nearest;
+        rounded = check_rounded_bf16(value);
       }
       stored[p * n + j] = rounded;
       norm += (value - rounded) * (value - rounded);
@@ -69,12 +64,11 @@ static void one_product_of(
     scratch);
 
   int few = m <= MK_NARROW_ROWS, exact = type == MK_WEIGHTS_INT8 && (few || k <= MK_QUANTISED_DEPTH);
-  // vdpbf16ps wants x rounded as well, to 8 significant bits.
-  int rounded = type == MK_WEIGHTS_BF16 && m > MK_NARROW_ROWS && strcmp(check_isa, "avx512-vnni-bf16") == 0;
+  int rounded = type == MK_WEIGHTS_BF16 && check_has_bf16_pairs();
   double *row = malloc((size_t)k * sizeof *row), *stored = malloc((size_t)(k * n) * sizeof *stored);
   double worst = stored_weights(type, w, ldw, transposed, k, n, packed, errors, stored) ? 0 : INFINITY;
   for (mk_int i = 0; i < m; i++) {
-    for (mk_int p = 0; p < k; p++) row[p] = x[i * ldx + p];
+    for (mk_int p = 0; p < k; p++) row[p] = rounded ? check_rounded_bf16(x[i * ldx + p]) : x[i * ldx + p];
     if (exact && few) check_rounded_row(mk_int8_levels(k), k, x + i * ldx, row);
     if (exact && !few) quantised_row(k, x + i * ldx, row);
     for (mk_int j = 0; j < n; j++) {
@@ -89,7 +83,6 @@ static void one_product_of(
         exact ? 0x1p-24 * (6 * fabs(product) + 4 * rest) + 1e-30 : check_product_bound(k + 2, magnitude + rest);
       // Few rows add up a sum for every 4096 depths.
       if (exact && few && k > 4096) bound += 0x1p-24 * (double)(k / 4096 + 1) * (magnitude + rest);
-      if (rounded) bound += 0x1p-8 * magnitude;
       worst = check_error(worst, y[i * ldy + j], relu && sum < 0 ? 0 : sum, bound);
     }
     for (mk_int j = n; j < ldy && i < m - 1; j++) {

@@ -81,7 +81,7 @@ typedef enum {
 } mk_activation;
 
 /* How the constant operand of a product is stored; x and y are always float32.
- * BF16: rounded to nearest even. Processors with vdpbf16ps round x too when there are many rows.
+ * BF16: rounded to nearest even. Processors with vdpbf16ps round x too.
  * INT8: round(w / scale), one scale for each column: what two neighbours' magnitudes add up to at most / 127, so that no
  * instruction set's sum of two products saturates. x is quantised, each row
  * by itself: up to MK_NARROW_ROWS rows to integers within +-mk_int8_levels(k), 14 bits or more up to k = 2048 and never
