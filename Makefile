@@ -34,6 +34,7 @@ test: build python
 
 # OFA and the demo model beside other runtimes: docs/performance.md. BENCH has options of Benchmarks/run.py.
 bench: build python
+	scripts/deps libdnnl-dev
 	scripts/python-env .venv-bench requirements-bench.txt
 	.venv/bin/python Benchmarks/ofa/prepare.py --work $(BUILD)/bench
 	$(MAKE) -C Benchmarks/kernels roofline

@@ -17,6 +17,9 @@ from pathlib import Path
 
 WIDTHS = {"f32": 4, "bf16": 2, "int8": 1}  # bytes of a weight
 FEW_ROWS = 12  # of a product; more are quantised to bytes at int8 (docs/kernels.md)
+# Kinds of operand. The peak of bf16 is float32's where there are no instructions for it.
+FEW = {"f32": "float32", "bf16": "bf16", "int8": "int16"}
+MANY = {"f32": "float32", "bf16": "bf16", "int8": "int8"}
 WINOGRAD = 4  # F(4 x 4, 3 x 3): 36 products for 144
 
 
@@ -78,12 +81,10 @@ def product(span: dict, precision: str) -> Product | None:
         # Keys and values of the picture are no input of a step: they are packed as weights are, and shared by beams.
         if inputs[1]:
             return Product("float32", gflop, 4 * products)
-        return Product("int16" if precision == "int8" else "float32", gflop, WIDTHS[precision] * products / inputs[0][0])
+        return Product(FEW[precision], gflop, WIDTHS[precision] * products / inputs[0][0])
     rows, depth, columns = math.prod(inputs[0][:-1]), inputs[0][-1], shape(arguments["outputs"][0])[-1]
-    few = {"f32": "float32", "bf16": "float32", "int8": "int16"}
-    many = {"f32": "float32", "bf16": "bf16", "int8": "int8"}
-    return Product((few if rows <= FEW_ROWS else many)[precision], gflop, math.prod(inputs[1]) * WIDTHS[precision],
-                   ("product", f"{rows} x {depth} x {columns}", many[precision]), gflop)
+    return Product((FEW if rows <= FEW_ROWS else MANY)[precision], gflop, math.prod(inputs[1]) * WIDTHS[precision],
+                   ("product", f"{rows} x {depth} x {columns}", MANY[precision]), gflop)
 
 
 def work(spans: list[dict], precision: str) -> tuple[dict[str, float], float]:

@@ -15,7 +15,7 @@ def span(kind, inputs, outputs, multiply_adds, name="a", start=0):
     return {"cat": kind, "name": name, "ts": start, "dur": 1, "args": arguments}
 
 
-@pytest.mark.parametrize("precision, kind, width", [("f32", "float32", 4), ("bf16", "float32", 2), ("int8", "int16", 1)])
+@pytest.mark.parametrize("precision, kind, width", [("f32", "float32", 4), ("bf16", "bf16", 2), ("int8", "int16", 1)])
 def test_step(precision, kind, width):
     spans = [
         span("Linear", ["float[5, 1, 768]", "float[3072, 768]"], ["float[5, 1, 3072]"], 5 * 768 * 3072),
