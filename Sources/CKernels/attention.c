@@ -4,39 +4,51 @@
 // the keys (left operand, rows) and the packed queries (right operand); the softmax runs down the keys, a block of keys
 // at a time: what was summed is scaled when a block brings a new maximum (Milakov and Gimelshein 2018; Dao et al. 2022).
 // The weights are then the left operand (column layout) of a product with the values. A task is a run of query blocks of
-// one head; where that are many, its keys and values are packed first.
+// one head; where that are many, its keys and values are packed first. Where the model is not in float32 and the processor
+// multiplies pairs of bf16, all four operands are those.
 // Few queries (decoding) are attention_few.c's.
 #include "attention_few.h"
 
 enum {
-  MK_QUERY_PANELS = 4,    // 64 queries together
-  MK_KEY_BLOCK = 192,     // keys whose scores and values stay in the near caches while those queries use them
-  MK_PACKED_QUERIES = 48, // a task of at least so many packs its keys and values
+  MK_PACKED_QUERIES = MK_PAIRED_QUERIES, // tasks of at least so many of a head pack its keys and values
+  MK_ROWS_AHEAD = 16,                    // rows of keys or values that are fetched ahead
 };
 
 // How the queries of one head are shared out.
 typedef struct {
+  const mk_attention_form *form;
   mk_int panels; // of one head
-  mk_int groups; // tasks that they are cut into
-  int32_t packs; // a task packs its keys and values
-  // Floats of a worker's scratch: queries, scores, three numbers per query, keys, values.
+  mk_int blocks; // of panels that are taken together: which ones are does not depend on the number of threads
+  mk_int groups; // tasks that the blocks are cut into
+  int32_t packs; // tasks pack the keys and values of their head
+  mk_int units;   // of a query: floats, or pairs of them
+  mk_int key_row; // units from one packed key to the next
+  // Units of a worker's scratch: queries, scores, three numbers per query, keys, values.
   mk_int queries, scores, state, keys, values;
 } mk_attention_plan;
 
 static mk_attention_plan mk_plan_attention(const mk_pool *pool, const mk_attention_args *a) {
-  mk_attention_plan plan = {.panels = mk_ceil_div(a->tq, MK_PANEL)};
+  const mk_kernels *kernels = mk_current_kernels();
+  int32_t pairs = a->products != MK_WEIGHTS_F32 && a->tq >= MK_PAIRED_QUERIES && kernels->paired_attention;
+  mk_attention_plan plan = {
+    .form = pairs ? kernels->paired_attention : &kernels->attention, .panels = mk_ceil_div(a->tq, MK_PANEL)};
   // A few tasks for each thread, so that a slow one does not hold up the others.
-  mk_int blocks = mk_ceil_div(plan.panels, MK_QUERY_PANELS);
+  plan.blocks = mk_ceil_div(plan.panels, plan.form->panels);
   mk_int wanted = mk_ceil_div((mk_int)mk_pool_threads(pool) * 4, mk_max(a->batch * a->heads, 1));
-  plan.groups = mk_pool_threads(pool) > 1 ? mk_min(wanted, blocks) : 1;
-  plan.packs = mk_ceil_div(plan.panels, plan.groups) * MK_PANEL >= MK_PACKED_QUERIES;
-  mk_int together = mk_min(plan.panels, MK_QUERY_PANELS) * MK_PANEL;
-  plan.queries = together * a->dqk;
-  plan.scores = together * mk_min(a->tk, MK_KEY_BLOCK);
+  plan.groups = mk_pool_threads(pool) > 1 ? mk_min(wanted, plan.blocks) : 1;
+  // Whatever the number of threads: tiles of what is packed differ, and so do the last places of sums.
+  plan.packs = a->tq >= MK_PACKED_QUERIES;
+  plan.units = mk_ceil_div(a->dqk, plan.form->depths);
+  plan.key_row = pairs ? mk_round_up(plan.units, MK_PANEL) : a->dqk;
+  mk_int together = mk_min(plan.panels, plan.form->panels) * MK_PANEL, block = mk_min(a->tk, plan.form->keys);
+  plan.queries = together * plan.units;
+  // Queries and values wait there to be rounded.
+  mk_int rounded = pairs ? mk_round_up(mk_max(a->dqk, block), 2) * MK_PANEL : 0;
+  plan.scores = mk_max(together * block, rounded);
   plan.state = 3 * together;
-  plan.keys = plan.packs ? mk_round_up(a->tk * a->dqk, MK_PANEL) : 0;
+  plan.keys = plan.packs ? mk_round_up(a->tk * plan.key_row, MK_PANEL) : 0;
   // Unpacked values still need a padded copy of their last columns.
-  plan.values = a->tk * (plan.packs ? mk_round_up(a->dv, MK_PANEL) : MK_PANEL);
+  plan.values = mk_ceil_div(a->tk, plan.form->depths) * (plan.packs ? mk_round_up(a->dv, MK_PANEL) : MK_PANEL);
   return plan;
 }
 
@@ -67,9 +79,14 @@ typedef struct {
   mk_int batch, head, query0, queries, panels;
   float *packed_q, *scores, *top, *sums, *factors;
   const float *k, *v, *last_v;
-  mk_int k_row, v_row, v_panel; // v: [panel][key][16] with the strides v_panel and v_row
+  mk_int k_row, v_row, v_panel; // v: [panel][unit of keys][16] with the strides v_panel and v_row
   mk_int whole;                 // columns of v in whole panels; the others are in last_v
 } mk_query_block;
+
+// A row that is read later. Rows of a head are far apart, which the processor's own prefetchers do not see.
+static void mk_prefetch_row(const float *row, mk_int n) {
+  for (mk_int i = 0; i < n; i += MK_PANEL) __builtin_prefetch(row + i, 0, 2);
+}
 
 // The biases of a panel of the block for keys from key0 on.
 static mk_panel_biases mk_biases_of_panel(
@@ -101,7 +118,7 @@ static void mk_prefetch_biases(const mk_attention_args *a, const mk_query_block 
 static void mk_attention_scores(const mk_attention_call *c, const mk_query_block *b, mk_int key0, mk_int keys) {
   const mk_attention_args *a = c->a;
   const mk_kernels *kernels = c->kernels;
-  mk_int score_panel = keys * MK_PANEL, query_panel = a->dqk * MK_PANEL;
+  mk_int score_panel = keys * MK_PANEL, query_panel = c->plan.units * MK_PANEL;
   // A bias that is the same for all queries (padding mask) is a number per row of the transposed scores.
   int same = a->bias[0].p && a->bias[0].row == 0 && !a->bias_in_panels ? 0 : a->bias[1].p && a->bias[1].row == 0 ? 1 : -1;
   const float *key_bias = same >= 0 ? mk_bias_row(&a->bias[same], b->batch, b->head, 0) + key0 : NULL;
@@ -117,14 +134,14 @@ static void mk_attention_scores(const mk_attention_call *c, const mk_query_block
         .b = b->packed_q + panel * query_panel,
         .b_stride = MK_PANEL,
         .b_panel = query_panel,
-        .k = a->dqk,
+        .k = c->plan.units,
         .c = b->scores + panel * score_panel + key * MK_PANEL,
         .ldc = MK_PANEL,
         .c_panel = score_panel,
         .columns = together * MK_PANEL,
         .row_bias = key_bias ? key_bias + key : NULL,
       };
-      kernels->tiles[MK_STRIDED][together - 1][height - 1](&t);
+      c->plan.form->scores[together - 1][height - 1](&t);
       panel += together;
     }
   }
@@ -141,17 +158,18 @@ static void mk_attention_scores(const mk_attention_call *c, const mk_query_block
 // out += weights * values of those keys; the first block writes.
 static void mk_attention_sum(const mk_attention_call *c, const mk_query_block *b, mk_int key0, mk_int keys, float *out) {
   const mk_attention_args *a = c->a;
+  mk_int unit0 = key0 / c->plan.form->depths;
   for (mk_int column = 0; column < a->dv;) {
     int32_t together = column + c->kernels->panels * MK_PANEL <= b->whole ? c->kernels->panels : 1;
     int32_t copied = column >= b->whole;
-    const float *v = copied ? b->last_v + key0 * MK_PANEL : b->v + column / MK_PANEL * b->v_panel + key0 * b->v_row;
+    const float *v = copied ? b->last_v + unit0 * MK_PANEL : b->v + column / MK_PANEL * b->v_panel + unit0 * b->v_row;
     for (mk_int panel = 0; panel < b->panels; panel++) {
       mk_tile t = {
         .a = b->scores + panel * keys * MK_PANEL,
         .b = v,
         .b_stride = copied ? MK_PANEL : b->v_row,
         .b_panel = b->v_panel,
-        .k = keys,
+        .k = mk_ceil_div(keys, c->plan.form->depths),
         .c = out + panel * MK_PANEL * a->out_row + column,
         .ldc = a->out_row,
         .c_panel = MK_PANEL,
@@ -159,7 +177,7 @@ static void mk_attention_sum(const mk_attention_call *c, const mk_query_block *b
         .accumulate = key0 > 0,
       };
       mk_int rows = mk_min(b->queries - panel * MK_PANEL, MK_PANEL);
-      mk_run_tiles(c->kernels->tiles[MK_COLUMN][together - 1], c->kernels->rows, 1, rows, &t, NULL, 0);
+      mk_run_tiles(c->plan.form->sums[together - 1], c->kernels->rows, 1, rows, &t, NULL, 0);
     }
     column += together * MK_PANEL;
   }
@@ -171,24 +189,38 @@ static void mk_scale_rows(const mk_attention_call *c, const mk_query_block *b, c
   }
 }
 
-static void mk_attend_queries(const mk_attention_call *c, const mk_query_block *b) {
+static void mk_pack_queries(const mk_attention_call *c, const mk_query_block *b) {
   const mk_attention_args *a = c->a;
   const float *q = a->q + b->batch * a->q_batch + b->head * a->q_head + b->query0 * a->q_row;
+  int32_t pairs = c->plan.form->depths == 2;
+  // The next block's.
+  mk_int next = mk_min(a->tq - b->query0 - b->queries, b->queries);
+  for (mk_int i = 0; i < next; i++) mk_prefetch_row(q + (b->queries + i) * a->q_row, a->dqk);
   for (mk_int panel = 0; panel < b->panels; panel++) {
     mk_int rows = mk_min(b->queries - panel * MK_PANEL, MK_PANEL);
-    c->kernels->transpose_panel(
-      rows, a->dqk, q + panel * MK_PANEL * a->q_row, a->q_row, a->scale, b->packed_q + panel * MK_PANEL * a->dqk, 0);
+    float *to = b->packed_q + panel * MK_PANEL * c->plan.units, *floats = pairs ? b->scores : to;
+    c->kernels->transpose_panel(rows, a->dqk, q + panel * MK_PANEL * a->q_row, a->q_row, a->scale, floats, 0);
+    if (!pairs) continue;
+    if (a->dqk % 2) memset(floats + a->dqk * MK_PANEL, 0, MK_PANEL * sizeof(float));
+    c->kernels->pack_bf16(c->plan.units, floats, to);
   }
+}
+
+static void mk_attend_queries(const mk_attention_call *c, const mk_query_block *b) {
+  const mk_attention_args *a = c->a;
+  mk_pack_queries(c, b);
   float *out = a->out + b->batch * a->out_batch + b->head * a->out_head + b->query0 * a->out_row;
   for (mk_int i = 0; i < b->panels * MK_PANEL; i++) b->top[i] = -__builtin_inff(), b->sums[i] = 0;
-  mk_int keys = mk_keys(a, b->batch), parts = mk_max(mk_ceil_div(keys, MK_KEY_BLOCK), 1);
+  mk_int keys = mk_keys(a, b->batch), parts = mk_max(mk_ceil_div(keys, c->plan.form->keys), 1);
+  mk_int depths = c->plan.form->depths, units = mk_ceil_div(keys, depths);
   for (mk_int part = 0; part < parts; part++) { // at least once: without keys the output is zero
-    mk_int key0 = mk_part(keys, parts, part), count = mk_part(keys, parts, part + 1) - key0;
+    mk_int key0 = mk_part(units, parts, part) * depths, key1 = mk_min(mk_part(units, parts, part + 1) * depths, keys);
+    mk_int count = key1 - key0;
     mk_attention_scores(c, b, key0, count);
     for (mk_int panel = 0; panel < b->panels; panel++) {
       mk_int at = panel * MK_PANEL;
       mk_panel_biases biases = mk_biases_of_panel(a, b, panel, key0);
-      c->kernels->softmax_panel(count, b->scores + at * count, &biases, b->top + at, b->sums + at, b->factors + at);
+      c->plan.form->softmax_panel(count, b->scores + at * count, &biases, b->top + at, b->sums + at, b->factors + at);
     }
     if (part > 0) mk_scale_rows(c, b, b->factors, out);
     mk_attention_sum(c, b, key0, count, out);
@@ -197,13 +229,53 @@ static void mk_attend_queries(const mk_attention_call *c, const mk_query_block *
   mk_scale_rows(c, b, b->factors, out);
 }
 
+// Keys 0..<keys of the head, and its values on their way meanwhile.
+static void mk_pack_keys(const mk_attention_call *c, const mk_query_block *b, mk_int keys, float *to) {
+  const mk_attention_args *a = c->a;
+  for (mk_int j = 0; j < keys; j++, to += c->plan.key_row) {
+    const float *key = b->k + j * b->k_row;
+    if (j + MK_ROWS_AHEAD < keys) mk_prefetch_row(key + MK_ROWS_AHEAD * b->k_row, a->dqk);
+    mk_prefetch_row(b->v + j * b->v_row, a->dv);
+    if (c->plan.form->depths == 2) {
+      c->kernels->bf16.pack_row(a->dqk, key, 1, 0, to);
+    } else {
+      memcpy(to, key, (size_t)a->dqk * sizeof(float));
+    }
+  }
+}
+
+// Values of keys 0..<keys, columns 0..<width, as a panel: zeros behind them.
+static void mk_copy_values(mk_int keys, mk_int width, const float *v, mk_int row, float *to) {
+  if (width == MK_PANEL) {
+    for (mk_int j = 0; j < keys; j++) memcpy(to + j * MK_PANEL, v + j * row, MK_PANEL * sizeof(float));
+  } else {
+    for (mk_int j = 0; j < keys; j++) {
+      memcpy(to + j * MK_PANEL, v + j * row, (size_t)width * sizeof(float));
+      memset(to + j * MK_PANEL + width, 0, (size_t)(MK_PANEL - width) * sizeof(float));
+    }
+  }
+}
+
+// The same in pairs of keys, rounded.
+static void mk_pair_values(
+  const mk_attention_call *c, mk_int keys, mk_int width, const float *v, mk_int row, float *floats, float *to) {
+  mk_int most = c->plan.form->keys;
+  for (mk_int key = 0; key < keys; key += most) {
+    mk_int count = mk_min(keys - key, most);
+    mk_copy_values(count, width, v + key * row, row, floats);
+    if (count % 2) memset(floats + count * MK_PANEL, 0, MK_PANEL * sizeof(float));
+    c->kernels->pack_bf16(mk_ceil_div(count, 2), floats, to + key / 2 * MK_PANEL);
+  }
+}
+
 static void mk_attention_task(void *context, mk_int task, int32_t worker) {
   const mk_attention_call *c = context;
   const mk_attention_args *a = c->a;
   const mk_attention_plan *plan = &c->plan;
   mk_int group = task % plan->groups, head = task / plan->groups % a->heads;
   mk_query_block b = {.batch = task / plan->groups / a->heads, .head = head};
-  mk_int keys = mk_keys(a, b.batch);
+  mk_int keys = mk_keys(a, b.batch), units = mk_ceil_div(keys, plan->form->depths);
+  int32_t pairs = plan->form->depths == 2;
   b.packed_q = c->scratch + worker * c->worker_floats;
   b.scores = b.packed_q + plan->queries;
   b.top = b.scores + plan->scores;
@@ -216,30 +288,26 @@ static void mk_attention_task(void *context, mk_int task, int32_t worker) {
   b.v_row = a->v_row;
   b.v_panel = MK_PANEL;
   b.whole = a->dv / MK_PANEL * MK_PANEL;
+  if (plan->packs) mk_pack_keys(c, &b, keys, packed_k);
   // Tiles read whole panels, and what lies behind the last value may not be ours: that is copied in any case.
   for (mk_int column = plan->packs ? 0 : b.whole; column < a->dv; column += MK_PANEL) {
     mk_int width = mk_min(a->dv - column, MK_PANEL);
-    float *to = packed_v + (plan->packs ? column * keys : 0);
-    if (width == MK_PANEL) {
-      for (mk_int j = 0; j < keys; j++) memcpy(to + j * MK_PANEL, b.v + j * a->v_row + column, MK_PANEL * sizeof(float));
+    float *to = packed_v + (plan->packs ? column * units : 0);
+    if (pairs) {
+      mk_pair_values(c, keys, width, b.v + column, a->v_row, b.scores, to);
     } else {
-      for (mk_int j = 0; j < keys; j++) {
-        memcpy(to + j * MK_PANEL, b.v + j * a->v_row + column, (size_t)width * sizeof(float));
-        memset(to + j * MK_PANEL + width, 0, (size_t)(MK_PANEL - width) * sizeof(float));
-      }
+      mk_copy_values(keys, width, b.v + column, a->v_row, to);
     }
   }
   b.last_v = packed_v;
   if (plan->packs) {
-    for (mk_int j = 0; j < keys; j++) memcpy(packed_k + j * a->dqk, b.k + j * a->k_row, (size_t)a->dqk * sizeof(float));
-    b.k = packed_k, b.k_row = a->dqk;
-    b.v = packed_v, b.v_row = MK_PANEL, b.v_panel = keys * MK_PANEL, b.whole = mk_round_up(a->dv, MK_PANEL);
+    b.k = packed_k, b.k_row = plan->key_row;
+    b.v = packed_v, b.v_row = MK_PANEL, b.v_panel = units * MK_PANEL, b.whole = mk_round_up(a->dv, MK_PANEL);
   }
-  mk_int panel0 = mk_part(plan->panels, plan->groups, group), panel1 = mk_part(plan->panels, plan->groups, group + 1);
-  mk_int blocks = mk_ceil_div(panel1 - panel0, MK_QUERY_PANELS);
-  for (mk_int block = 0; block < blocks; block++) {
-    mk_int first = panel0 + mk_part(panel1 - panel0, blocks, block);
-    b.panels = panel0 + mk_part(panel1 - panel0, blocks, block + 1) - first;
+  mk_int end = mk_part(plan->blocks, plan->groups, group + 1);
+  for (mk_int block = mk_part(plan->blocks, plan->groups, group); block < end; block++) {
+    mk_int first = mk_part(plan->panels, plan->blocks, block);
+    b.panels = mk_part(plan->panels, plan->blocks, block + 1) - first;
     b.query0 = first * MK_PANEL;
     b.queries = mk_min(a->tq - b.query0, b.panels * MK_PANEL);
     mk_attend_queries(c, &b);

@@ -55,7 +55,14 @@ MK_INLINE vf mk_look_up(const float *table, const int32_t *index) {
   // Neighbours are often neighbours in the table too: distances between positions.
   vi differs = at ^ (index[0] + steps);
 #if MK_ISA == 2
-  if (_mm512_test_epi32_mask((__m512i)differs, (__m512i)differs) == 0) return vf_load(table + index[0]);
+  __mmask16 second = _mm512_test_epi32_mask((__m512i)differs, (__m512i)differs);
+  if (second == 0) return vf_load(table + index[0]);
+  // Often two runs of them: the end of a row of positions and the start of the next.
+  vi behind = at ^ (index[MK_WIDTH - 1] - (MK_WIDTH - 1) + steps);
+  if ((second & _mm512_test_epi32_mask((__m512i)behind, (__m512i)behind)) == 0) {
+    __m512 first = _mm512_maskz_loadu_ps((__mmask16)~second, table + index[0]);
+    return (vf)_mm512_mask_loadu_ps(first, second, table + index[MK_WIDTH - 1] - (MK_WIDTH - 1));
+  }
   return (vf)_mm512_i32gather_ps((__m512i)at, table, 4);
 #elif MK_ISA == 1
   if (_mm256_testz_si256((__m256i)differs, (__m256i)differs)) return vf_load(table + index[0]);
@@ -68,10 +75,16 @@ MK_INLINE vf mk_look_up(const float *table, const int32_t *index) {
 #endif
 }
 
-// Adds the biases to scores [keys][16] and returns the maxima of one vector of queries.
-MK_INLINE vf mk_biased_top(
+enum { MK_KEYS_AHEAD = 16 }; // keys whose biases are fetched ahead
+
+MK_INLINE vf mk_add_kinds(
   const int adds, const int looks_up, mk_int keys, float *scores, const mk_panel_biases *b, mk_int lane, vf top) {
   for (mk_int at = lane; at < keys * MK_PANEL; at += MK_PANEL) {
+#if MK_ISA == 2
+    // From the second cache, where they were fetched to before.
+    if (adds) __builtin_prefetch(b->bias + at + MK_KEYS_AHEAD * MK_PANEL, 0, 3);
+    if (looks_up) __builtin_prefetch(b->index + at + MK_KEYS_AHEAD * MK_PANEL, 0, 3);
+#endif
     vf s = vf_load(scores + at);
     if (adds) s += vf_load(b->bias + at);
     if (looks_up) s += mk_look_up(b->table, b->index + at);
@@ -81,24 +94,29 @@ MK_INLINE vf mk_biased_top(
   return top;
 }
 
+// Adds the biases to scores [keys][16] and returns the maxima of one vector of queries, `top` included.
+MK_INLINE vf mk_add_biases(mk_int keys, float *scores, const mk_panel_biases *b, mk_int lane, vf top) {
+  if (b->bias && b->table) return mk_add_kinds(1, 1, keys, scores, b, lane, top);
+  if (b->bias) return mk_add_kinds(1, 0, keys, scores, b, lane, top);
+  if (b->table) return mk_add_kinds(0, 1, keys, scores, b, lane, top);
+  return mk_add_kinds(0, 0, keys, scores, b, lane, top);
+}
+
+// What to subtract from scores, `top` being the largest of all so far and `before` of those before: a query that sees
+// nothing keeps its -inf, whose exponential is 0; a NaN stays one.
+MK_INLINE vf mk_subtracted_top(vf before, vf top, vf *factor) {
+  top = vf_select(top == -__builtin_inff(), (vf)0.0f, top);
+  *factor = vf_exp_score(before - top);
+  return top;
+}
+
 static void mk_softmax_panel(
   mk_int keys, float *scores, const mk_panel_biases *b, float *tops, float *sums, float *factors) {
   for (mk_int lane = 0; lane < MK_PANEL; lane += MK_WIDTH) {
     float *s = scores + lane;
-    vf before = vf_load(tops + lane), top;
-    if (b->bias && b->table) {
-      top = mk_biased_top(1, 1, keys, scores, b, lane, before);
-    } else if (b->bias) {
-      top = mk_biased_top(1, 0, keys, scores, b, lane, before);
-    } else if (b->table) {
-      top = mk_biased_top(0, 1, keys, scores, b, lane, before);
-    } else {
-      top = mk_biased_top(0, 0, keys, scores, b, lane, before);
-    }
+    vf before = vf_load(tops + lane), top = mk_add_biases(keys, scores, b, lane, before), factor, total = 0;
     vf_store(tops + lane, top);
-    // A query that sees nothing: subtracting 0 keeps -inf, whose exponential is 0; a NaN stays one.
-    top = vf_select(top == -__builtin_inff(), (vf)0.0f, top);
-    vf factor = vf_exp_score(before - top), total = 0;
+    top = mk_subtracted_top(before, top, &factor);
     mk_int j = 0;
     for (; j + 2 <= keys; j += 2) {
       vf e0 = vf_exp_score(vf_load(s + j * MK_PANEL) - top);

@@ -1,7 +1,11 @@
 // Register tiles of products with units of several depths. Before each inclusion: MK_DOTS, the name of the tiles;
-// MK_INTEGERS, 1 when sums are integers; MK_UNSIGNED, 1 when x has its zero added; MK_DOT and MK_SUM as in
+// MK_INTEGERS, 1 when sums are integers; MK_UNSIGNED, 1 when x has its zero added; MK_DOTS_LAYOUT, the layout of the
+// operands, packed unless given; MK_DOTS_ROW, defined where a single row meets four panels too; MK_DOT and MK_SUM as in
 // tile_multiply.inc.h.
 
+#ifndef MK_DOTS_LAYOUT
+#define MK_DOTS_LAYOUT MK_PACKED
+#endif
 #define MK_JOIN_2(a, b) a##_##b
 #define MK_JOIN(a, b) MK_JOIN_2(a, b)
 
@@ -42,14 +46,14 @@ MK_INLINE void MK_JOIN(MK_DOTS, finish)(
 #define MK_DOTS_FUNCTION(rows, panels, ignored)                 \
   static void MK_DOTS_NAME(rows, panels)(const mk_tile *t) {    \
     vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS];                     \
-    MK_JOIN(MK_DOTS, multiply)(rows, panels, MK_PACKED, t, acc); \
+    MK_JOIN(MK_DOTS, multiply)(rows, panels, MK_DOTS_LAYOUT, t, acc); \
     MK_JOIN(MK_DOTS, finish)(rows, panels, t, acc);             \
   }
 #else
 #define MK_DOTS_FUNCTION(rows, panels, ignored)                 \
   static void MK_DOTS_NAME(rows, panels)(const mk_tile *t) {    \
     vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS];                     \
-    MK_JOIN(MK_DOTS, multiply)(rows, panels, MK_PACKED, t, acc); \
+    MK_JOIN(MK_DOTS, multiply)(rows, panels, MK_DOTS_LAYOUT, t, acc); \
     mk_tile_finish(rows, panels, t, acc);                       \
   }
 #endif
@@ -59,8 +63,7 @@ MK_HEIGHTS(MK_DOTS_FUNCTION, 1, 0)
 #if MK_TILE_PANELS == 2
 MK_HEIGHTS(MK_DOTS_FUNCTION, 2, 0)
 #endif
-#if !MK_INTEGERS
-// A single row, which linear.c reads with four panels at once.
+#ifdef MK_DOTS_ROW
 MK_DOTS_FUNCTION(1, 4, 0)
 #endif
 static const mk_tile_fn MK_JOIN(MK_DOTS, tiles)[2][MK_BLOCK_ROWS] = {
@@ -76,5 +79,7 @@ static const mk_tile_fn MK_JOIN(MK_DOTS, tiles)[2][MK_BLOCK_ROWS] = {
 #undef MK_JOIN
 #undef MK_JOIN_2
 #undef MK_DOTS
+#undef MK_DOTS_LAYOUT
+#undef MK_DOTS_ROW
 #undef MK_INTEGERS
 #undef MK_UNSIGNED

@@ -1,6 +1,6 @@
-// Tiles of pairs of bf16, two products in one instruction.
+// Tiles of pairs of bf16, two products in one instruction. Before each inclusion: MK_DOTS and MK_DOTS_LAYOUT as in
+// dots.inc.h.
 
-#define MK_DOTS mk_bf16
 #define MK_INTEGERS 0
 #define MK_UNSIGNED 0
 #define MK_DOT(sum, a, b) (vf)_mm512_dpbf16_ps((__m512)(sum), (__m512bh)(a), (__m512bh)(b))

@@ -126,6 +126,20 @@ typedef struct {
   void (*output)(mk_int tiles, const float *m, mk_int position, float bias, int32_t relu, float *out, mk_int row);
 } mk_winograd_transforms;
 
+// How attention multiplies many queries (attention.c), in units of 4 bytes of one float or two bf16.
+typedef struct {
+  int32_t depths; // in a unit: channels of queries and keys, keys of weights and values
+  // Panels of queries that are taken together, and an even number of keys whose scores and values stay in the near caches
+  // while those queries use them.
+  mk_int panels, keys;
+  const mk_tile_fn (*scores)[MK_BLOCK_ROWS], (*sums)[MK_BLOCK_ROWS]; // strided and column layouts, [panels - 1][rows - 1]
+  // Scores [keys][16 queries] of one more block of keys to weights exp(score + biases - top) in place, units [keys /
+  // depths][16], a zero behind the last. tops[16] and sums[16] are those of all blocks so far; factors[16] receives what the
+  // outputs so far must be multiplied with.
+  void (*softmax_panel)(
+    mk_int keys, float *scores, const mk_panel_biases *biases, float *tops, float *sums, float *factors);
+} mk_attention_form;
+
 typedef struct {
   const char *name;
   int32_t panels; // panels of the widest tile: 1 or 2
@@ -147,10 +161,8 @@ typedef struct {
   // out[p * 16 + r] = scale * x[r * row_stride + p], zero for r >= rows (rows <= 16).
   void (*transpose_panel)(
     mk_int rows, mk_int n, const float *x, mk_int row_stride, float scale, float *out, int32_t add);
-  // Scores [keys][16 queries] of one more block of keys to exp(score + biases - top) in place, tops[16] and sums[16]
-  // being those of all blocks so far; factors[16] receives what the outputs so far must be multiplied with.
-  void (*softmax_panel)(
-    mk_int keys, float *scores, const mk_panel_biases *biases, float *tops, float *sums, float *factors);
+  mk_attention_form attention;
+  const mk_attention_form *paired_attention; // of pairs of bf16, panels in full vectors; NULL: none
   // attention_few.inc.h
   void (*few_scores)(const mk_few_rows *keys);
   void (*few_sums)(const mk_few_rows *values);

@@ -16,6 +16,8 @@
 #define MK_TILE_ROWS 6
 #define MK_TILE_PANELS 1
 #define MK_DEPTH 384
+#define MK_QUERY_PANELS 4
+#define MK_KEY_BLOCK 192
 
 #pragma clang attribute push(__attribute__((target(MK_AVX2))), apply_to = function)
 

@@ -17,6 +17,8 @@
 #define MK_TILE_ROWS 12
 #define MK_TILE_PANELS 2
 #define MK_DEPTH 384
+#define MK_QUERY_PANELS 2
+#define MK_KEY_BLOCK 320
 
 #pragma clang attribute push(__attribute__((target(MK_AVX512))), apply_to = function)
 
@@ -63,7 +65,19 @@
 #pragma clang attribute pop
 
 #pragma clang attribute push(__attribute__((target(MK_AVX512_BF16))), apply_to = function)
+#define MK_DOTS mk_bf16
+#define MK_DOTS_ROW
 #include "dots_bf16.inc.h"
+
+#define MK_DOTS mk_bf16_strided
+#define MK_DOTS_LAYOUT MK_STRIDED
+#include "dots_bf16.inc.h"
+
+#define MK_DOTS mk_bf16_column
+#define MK_DOTS_LAYOUT MK_COLUMN
+#include "dots_bf16.inc.h"
+
+#include "attention_pairs.inc.h"
 #pragma clang attribute pop
 
 MK_TABLE(mk_kernels_avx512, "avx512", MK_BF16_WIDENED, MK_INT8_BYTES);

@@ -11,6 +11,8 @@
 #define MK_TILE_ROWS 6
 #define MK_TILE_PANELS 1
 #define MK_DEPTH 384
+#define MK_QUERY_PANELS 4
+#define MK_KEY_BLOCK 192
 
 #include "vector.inc.h"
 

@@ -12,6 +12,8 @@
 #define MK_TILE_ROWS 2
 #define MK_TILE_PANELS 1
 #define MK_DEPTH 256
+#define MK_QUERY_PANELS 4
+#define MK_KEY_BLOCK 192
 
 #include "vector.inc.h"
 

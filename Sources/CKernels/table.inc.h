@@ -64,7 +64,8 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
   .few_bf16 = {1, MK_TILE_PANELS, NULL, mk_narrow_bf16_tiles, mk_narrow_bf16_1_4}
 #define MK_BF16_PAIRS \
   .bf16 = {2, 0, mk_pack_bf16_row, NULL, mk_bf16_tiles}, \
-  .few_bf16 = {2, 1, mk_pack_bf16_row, mk_bf16_tiles, mk_bf16_1_4}
+  .few_bf16 = {2, 1, mk_pack_bf16_row, mk_bf16_tiles, mk_bf16_1_4}, \
+  .paired_attention = &mk_pairs_attention
 #define MK_INT8_PAIRS \
   .int8 = {2, 1, mk_pack_int16_row, mk_widen_int16, mk_int16_tiles}, \
   .few_int8 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int8_tiles, mk_narrow_int8_1_4}, \
@@ -94,7 +95,7 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
     .pack_int8 = mk_pack_int8_panel, \
     .activate = mk_activate, \
     .transpose_panel = mk_transpose_panel, \
-    .softmax_panel = mk_softmax_panel, \
+    .attention = {1, MK_QUERY_PANELS, MK_KEY_BLOCK, table.tiles[MK_STRIDED], table.tiles[MK_COLUMN], mk_softmax_panel}, \
     .few_scores = mk_few_scores, \
     .few_sums = mk_few_sums, \
     .product_rows = mk_product_rows, \

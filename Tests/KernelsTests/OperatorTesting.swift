@@ -45,7 +45,7 @@ enum Run {
   /// The same call with inputs that are not known when planning, as activations are.
   static func dynamic(
     _ name: String, _ inputs: [Tensor?], _ attributes: [String: AttributeValue] = [:], domain: String = "",
-    opset: Int = 18
+    opset: Int = 18, precision: Precision = .float32
   ) throws(MueError) -> Tensor {
     guard let op = OperatorTable.find(name: name, domain: domain, opset: opset) else {
       throw MueError(.unsupported, "no operator \(name)")
@@ -59,7 +59,7 @@ enum Run {
       Call(
         inputs: inputs.map { $0.map { Operand($0.type, $0.shape, $0.pointer) } },
         outputs: [Operand(info.type, info.shape, output.pointer)], attributes: Attributes(attributes), opset: opset,
-        context: context.get(), scratch: Scratch(), weights: PackedWeights()))
+        context: context.get(), scratch: Scratch(), weights: PackedWeights(precision: precision)))
     // Twice: a step must leave nothing behind that changes the next run.
     try step()
     try step()

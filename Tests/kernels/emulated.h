@@ -94,3 +94,42 @@ EMULATED emu_f16 emulated_dpbf16(emu_f16 sum, emu_u16 a, emu_u16 b) {
 }
 #define _mm512_dpbf16_ps(sum, a, b) (__m512) emulated_dpbf16((emu_f16)(sum), (emu_u16)(a), (emu_u16)(b))
 #define __m512bh emu_u16
+
+EMULATED __m512 emulated_mask_loadu(__m512 old, unsigned mask, const float *p) {
+  emu_f16 v = (emu_f16)old;
+  for (int i = 0; i < 16; i++) {
+    if (mask >> i & 1) v[i] = p[i];
+  }
+  return (__m512)v;
+}
+#define _mm512_mask_loadu_ps(old, mask, p) emulated_mask_loadu(old, mask, p)
+
+// To the nearest bf16, ties to even, the elements of b first.
+typedef uint16_t emu_u16_32 __attribute__((ext_vector_type(32)));
+EMULATED emu_u16_32 emulated_cvtne2ps(emu_f16 a, emu_f16 b) {
+  emu_u16_32 to = 0;
+  for (int i = 0; i < 32; i++) {
+    float x = i < 16 ? emulated_flush(b)[i] : emulated_flush(a)[i - 16];
+    uint32_t bits = ((emu_u16)(emu_f16)x)[0];
+    to[i] = (uint16_t)((x == x ? bits + 0x7fff + (bits >> 16 & 1) : bits | 0x400000) >> 16);
+  }
+  return to;
+}
+#define _mm512_cvtne2ps_pbh(a, b) emulated_cvtne2ps((emu_f16)(a), (emu_f16)(b))
+
+// x - floor(x), and p 2^floor(x).
+EMULATED __m512 emulated_fraction(emu_f16 x) {
+  emu_f16 f = x - __builtin_elementwise_floor(x);
+  for (int i = 0; i < 16; i++) f[i] = __builtin_isinf(x[i]) ? 0 : f[i];
+  return (__m512)f;
+}
+#undef _mm512_reduce_ps
+#define _mm512_reduce_ps(x, immediate) emulated_fraction((emu_f16)(x))
+EMULATED __m512 emulated_scalef(emu_f16 p, emu_f16 x) {
+  for (int i = 0; i < 16; i++) {
+    float n = __builtin_floorf(x[i]);
+    p[i] = x[i] != x[i] ? x[i] : n < -300 ? p[i] * 0 : __builtin_ldexpf(p[i], n > 300 ? 300 : (int)n);
+  }
+  return (__m512)p;
+}
+#define _mm512_scalef_ps(p, x) emulated_scalef((emu_f16)(p), (emu_f16)(x))

@@ -178,7 +178,11 @@ typedef struct {
   const int32_t *table_index;
   float *out;
   mk_int out_batch, out_head, out_row;
+  /* How exact MK_PAIRED_QUERIES and more are: with F32 all is float32. Otherwise processors with vdpbf16ps round queries
+   * times scale, keys, values and the exponentials to bf16; sums stay float32. */
+  mk_weights products;
 } mk_attention_args;
+enum { MK_PAIRED_QUERIES = 48 };
 size_t mk_attention_scratch(const mk_pool *pool, const mk_attention_args *args);
 void mk_attention(mk_pool *pool, const mk_attention_args *args, void *scratch);
 /* Keys and values that many calls of mk_attention with few queries read, stored as the weights of mk_linear are. Read are

@@ -65,6 +65,7 @@ extension Operator {
     arguments.dqk = depth
     arguments.dv = sizes.valueDepth
     arguments.scale = try call.attributes.float("scale", default: 1)
+    arguments.products = call.weights.precision.storage
     arguments.q = q.floats
     (arguments.q_batch, arguments.q_head, arguments.q_row) = (sizes.q.batch, sizes.q.head, sizes.q.row)
     (arguments.k_head, arguments.k_row) = (keyLayout.head, keyLayout.row)
