@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WIDTHS = {"f32": 4, "bf16": 2, "int8": 1}  # bytes of a weight
+KIND_WIDTHS = {"float32": 4, "bf16": 2, "int8": 1}
 FEW_ROWS = 12  # of a product; more are quantised to bytes at int8 (docs/kernels.md)
 # Kinds of operand. The peak of bf16 is float32's where there are no instructions for it.
 FEW = {"f32": "float32", "bf16": "bf16", "int8": "int16"}
@@ -67,13 +68,17 @@ def product(span: dict, precision: str) -> Product | None:
     inputs, gflop = [shape(i) for i in arguments["inputs"]], 2e-9 * products
     if "Conv" in span["cat"]:
         outputs, weights = shape(arguments["outputs"][0]), inputs[1]
-        pointwise = precision == "int8" and weights[2:] == [1, 1] and min(weights[:2]) >= 64
-        kind = "int8" if pointwise else "float32"
         stride = round(inputs[0][2] / outputs[2])
+        winograd = weights[2:] == [3, 3] and stride == 1 and min(weights[:2]) >= 32
+        kind = "float32"
+        if inputs[0][1] == weights[1]:
+            if precision == "int8" and weights[2:] == [1, 1] and min(weights[:2]) >= 64:
+                kind = "int8"
+            elif precision == "bf16" and not winograd and min(weights[0], math.prod(weights[1:])) >= 24:
+                kind = "bf16"
         sizes = [weights[2:], *([f"stride {stride}"] if stride > 1 else []), outputs[2:]]
         parts = [f"{weights[1]} to {weights[0]}", *(s if isinstance(s, str) else " x ".join(map(str, s)) for s in sizes)]
-        winograd = weights[2:] == [3, 3] and stride == 1 and min(weights[:2]) >= 32
-        return Product(kind, gflop / WINOGRAD if winograd else gflop, math.prod(weights) * (1 if pointwise else 4),
+        return Product(kind, gflop / WINOGRAD if winograd else gflop, math.prod(weights) * KIND_WIDTHS[kind],
                        ("convolution", ", ".join(parts), kind), gflop)
     if span["cat"] == "Attention":
         if inputs[0][1] > 1:
@@ -108,7 +113,8 @@ def kernels_ms(spans: list[dict], precision: str, speeds: dict[tuple, float], fo
     between them (what was not measured: at the peak), and the share of the products that was measured."""
     total = measured = all_products = 0.0
     for each in filter(None, (product(span, precision) for span in spans)):
-        speed = speeds.get(each.kernel)
+        # Convolutions are float32 where the processor does not multiply pairs of bf16.
+        speed = speeds.get(each.kernel) or speeds.get((*each.kernel[:2], "float32"))
         total += 1e3 * (each.direct_gflop / (speed * found["threads"]) if speed else each.gflop / found[each.kind])
         measured += each.gflop if speed else 0
         all_products += each.gflop

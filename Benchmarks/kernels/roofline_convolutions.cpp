@@ -1,16 +1,23 @@
-// Convolutions with their bias and ReLU. 3 x 3 ones count as direct sums, so that Winograd's method may exceed the limit.
+// Convolutions with their bias and ReLU, in each form that this processor has. 3 x 3 with stride 1 count as direct sums, so
+// that Winograd's method may exceed the limit.
 #include "roofline.h"
 
 namespace {
 
 struct Layer { long channels, size, out, kernel, stride; };
 
+mk_conv_shape shape_of(const Layer &c) {
+  long pad = c.kernel / 2, size = (c.size + 2 * pad - c.kernel) / c.stride + 1;
+  return {1, c.channels, c.size, c.size, c.out, size, size, c.kernel, c.kernel, c.stride, c.stride, 1, 1, pad, pad, 1};
+}
+
 #if HAS_ONEDNN
-// Its own layouts everywhere: data in and out are not reordered within the time, and for int8 not quantised either.
+// Its own layouts everywhere: data in and out are not reordered within the time, and not quantised or rounded either.
 Rival onednn(const Layer &c, long size, mk_weights type, const Floats &x, const Floats &w, const Floats &bias) {
   using tag = dnnl::memory::format_tag;
   using kind = dnnl::memory::data_type;
-  kind left = type == MK_WEIGHTS_INT8 ? kind::u8 : kind::f32, right = type == MK_WEIGHTS_INT8 ? kind::s8 : kind::f32;
+  kind left = type == MK_WEIGHTS_INT8 ? kind::u8 : type == MK_WEIGHTS_BF16 ? kind::bf16 : kind::f32;
+  kind right = type == MK_WEIGHTS_INT8 ? kind::s8 : left;
   dnnl::memory::dims xs = {1, c.channels, c.size, c.size}, ys = {1, c.out, size, size};
   dnnl::memory::dims ws = {c.out, c.channels, c.kernel, c.kernel}, pads = {c.kernel / 2, c.kernel / 2};
   try {
@@ -40,8 +47,8 @@ Rival onednn(const Layer &, long, mk_weights, const Floats &, const Floats &, co
 #endif
 
 Row measure_layer(const Layer &c, mk_weights type) {
-  long pad = c.kernel / 2, size = (c.size + 2 * pad - c.kernel) / c.stride + 1;
-  mk_conv_shape s = {1, c.channels, c.size, c.size, c.out, size, size, c.kernel, c.kernel, c.stride, c.stride, 1, 1, pad, pad, 1};
+  mk_conv_shape s = shape_of(c);
+  long size = s.out_height;
   Floats x = randoms(c.channels * c.size * c.size, 1), w = randoms(c.out * c.channels * c.kernel * c.kernel, 2);
   Floats bias = randoms(c.out, 3), y(c.out * size * size);
   size_t bytes = mk_conv_packed_bytes(type, &s);
@@ -51,7 +58,7 @@ Row measure_layer(const Layer &c, mk_weights type) {
   if (c.stride > 1) kernel += ", stride " + std::to_string(c.stride);
   std::string pixels = std::to_string(size) + " x " + std::to_string(size);
   Row row = {"convolution", std::to_string(c.channels) + " to " + std::to_string(c.out) + ", " + kernel + ", " + pixels,
-    type == MK_WEIGHTS_INT8 ? "int8" : "float32", 0, 0, false, 0, ""};
+    type == MK_WEIGHTS_INT8 ? "int8" : type == MK_WEIGHTS_BF16 ? "bf16" : "float32", 0, 0, false, 0, ""};
   Work work = {2e-9 * double(c.out * size * size) * double(c.channels * c.kernel * c.kernel),
     double(bytes + 4 * (x.size() + y.size())), type, false};
   return measure(row, work, [&] {
@@ -66,8 +73,10 @@ std::vector<Row> convolution_rows() {
   for (const Layer &c : std::vector<Layer>{{3, 480, 64, 7, 2}, {64, 120, 64, 3, 1}, {64, 120, 256, 1, 1}, {256, 120, 64, 1, 1},
          {128, 120, 128, 3, 2}, {128, 60, 128, 3, 1}, {128, 60, 512, 1, 1}, {512, 60, 128, 1, 1}, {256, 60, 256, 3, 2},
          {256, 30, 256, 3, 1}, {256, 30, 1024, 1, 1}, {1024, 30, 256, 1, 1}}) {
-    rows.push_back(measure_layer(c, MK_WEIGHTS_F32));
-    if (c.kernel == 1) rows.push_back(measure_layer(c, MK_WEIGHTS_INT8)); // others have no form of their own
+    mk_conv_shape s = shape_of(c);
+    for (mk_weights type : {MK_WEIGHTS_F32, MK_WEIGHTS_BF16, MK_WEIGHTS_INT8}) {
+      if (mk_conv_weights(type, &s) == type) rows.push_back(measure_layer(c, type));
+    }
   }
   return rows;
 }

@@ -7,20 +7,20 @@
 #include "convolution.h"
 
 #include "columns.h"
-#include "convolution_int8.h"
+#include "convolution_narrow.h"
 #include "depthwise.h"
 #include "winograd.h"
 
 static mk_int mk_conv_depth(const mk_conv_shape *s) { return s->channels / s->groups * s->kernel_h * s->kernel_w; }
 
 mk_weights mk_conv_weights(mk_weights type, const mk_conv_shape *s) {
-  return type == MK_WEIGHTS_INT8 && mk_has_int8(s) ? MK_WEIGHTS_INT8 : MK_WEIGHTS_F32;
+  return mk_has_narrow(type, s) ? type : MK_WEIGHTS_F32;
 }
 
-mk_int mk_conv_layout(void) { return 8 * mk_current_kernels()->rows + mk_current_kernels()->pixels.depths; }
+mk_int mk_conv_layout(void) { return 8 * mk_current_kernels()->rows + mk_current_kernels()->int8_pixels.depths; }
 
 size_t mk_conv_packed_bytes(mk_weights type, const mk_conv_shape *s) {
-  if (mk_conv_weights(type, s) == MK_WEIGHTS_INT8) return mk_conv_int8_packed_bytes(s);
+  if (mk_has_narrow(type, s)) return mk_conv_narrow_packed_bytes(type, s);
   if (mk_is_winograd(s)) return mk_winograd_packed_bytes(s);
   mk_int depth = mk_conv_depth(s);
   return (size_t)s->out_channels * (size_t)depth * sizeof(float);
@@ -46,8 +46,8 @@ static void mk_pack_conv_part(void *context, mk_int task, int32_t worker) {
 }
 
 void mk_conv_pack(mk_pool *pool, mk_weights type, const mk_conv_shape *s, const float *weights, void *packed) {
-  if (mk_conv_weights(type, s) == MK_WEIGHTS_INT8) {
-    mk_conv_int8_pack(pool, s, weights, packed);
+  if (mk_has_narrow(type, s)) {
+    mk_conv_narrow_pack(pool, type, s, weights, packed);
     return;
   }
   if (mk_is_winograd(s)) {
@@ -125,7 +125,7 @@ static mk_column_plan mk_plan_conv_columns(const mk_conv_shape *s) {
 }
 
 size_t mk_conv_scratch(const mk_pool *pool, mk_weights type, const mk_conv_shape *s) {
-  if (mk_conv_weights(type, s) == MK_WEIGHTS_INT8) return mk_conv_int8_scratch(pool, s);
+  if (mk_has_narrow(type, s)) return mk_conv_narrow_scratch(pool, type, s);
   if (mk_is_winograd(s)) return mk_winograd_scratch(pool, s);
   if (mk_is_depthwise(s)) return mk_depthwise_scratch(pool, s);
   return (size_t)mk_plan_conv_columns(s).floats * (size_t)mk_pool_threads(pool) * sizeof(float);
@@ -203,8 +203,8 @@ static void mk_conv_task(void *context, mk_int task, int32_t worker) {
 void mk_conv(
   mk_pool *pool, mk_weights type, const mk_conv_shape *shape, const float *x, const void *packed, const float *bias,
   mk_activation activation, const float *residual, float *y, void *scratch) {
-  if (mk_conv_weights(type, shape) == MK_WEIGHTS_INT8) {
-    mk_conv_int8(pool, shape, x, packed, bias, activation, residual, y, scratch);
+  if (mk_has_narrow(type, shape)) {
+    mk_conv_narrow(pool, type, shape, x, packed, bias, activation, residual, y, scratch);
     return;
   }
   if (mk_is_winograd(shape)) {

@@ -1,5 +1,5 @@
-// How convolutions whose columns are made in scratch are cut into tasks; of float32 (convolution.c) or quantised ones
-// (convolution_int8.c).
+// How convolutions whose columns are made in scratch are cut into tasks; of float32 (convolution.c) or narrow operands
+// (convolution_narrow.c).
 #pragma once
 #include "kernels.h"
 

@@ -46,7 +46,7 @@ MK_INLINE void mk_pixel_units(
   }
 }
 
-// Quantises `pixels` <= MK_QUANTISED_PIXELS pixels of `channels` planes, `plane` apart, to 8 bits: h and l the largest and
+// Quantises `pixels` <= MK_PIXELS_TOGETHER pixels of `channels` planes, `plane` apart, to 8 bits: h and l the largest and
 // smallest element, 0 included, scale = h / 254 - l / 254, zero = round(-l (1 / scale)), u = round(x (1 / scale) + zero),
 // which is in 0...255 without a limit: zero is at most a half from -l / scale. Writes scales and zeros of the pixels, and
 // their panels, `panel` units apart: bytes u, [quad of channels][16][4]; otherwise int16 u - zero, [quad of channels][2][16][2],
@@ -55,8 +55,8 @@ MK_INLINE void mk_pixel_units(
 MK_INLINE void mk_quantise_pixels(
   const int bytes, mk_int channels, mk_int pixels, const float *x, mk_int plane, float *scales, int32_t *zeros,
   uint32_t *out, mk_int panel) {
-  uint32_t high[MK_QUANTISED_PIXELS] = {0}, low[MK_QUANTISED_PIXELS] = {0};
-  float inverses[MK_QUANTISED_PIXELS];
+  uint32_t high[MK_PIXELS_TOGETHER] = {0}, low[MK_PIXELS_TOGETHER] = {0};
+  float inverses[MK_PIXELS_TOGETHER];
   mk_int end = (pixels + MK_PANEL - 1) / MK_PANEL * MK_PANEL;
   for (mk_int c = 0; c < channels; c += MK_ROWS_TOGETHER) {
     mk_int at[MK_ROWS_TOGETHER];

@@ -98,16 +98,17 @@ typedef struct {
   mk_tile_fn wide_row;                      // 1 row of 4 panels
 } mk_few;
 
-// How quantised pixels are multiplied with int8 weights (convolution_int8.c).
+// How pixels of a convolution are multiplied with weights in a narrow format (convolution_narrow.c).
 typedef struct {
-  int32_t depths; // channels in one unit of 4 bytes of weights and pixels
-  // Channels 0..<k of one row of weights to units of integers within +-levels, in whole groups of 16.
+  int32_t depths;  // in one unit of 4 bytes of weights and pixels
+  int32_t integer; // sums are integers: pixels are quantised
+  // Depths 0..<k of one row of weights to units, of integers within +-levels, in whole groups of 16.
   void (*pack_weights)(mk_int k, const float *w, float inverse, int32_t levels, void *out);
-  // convolution_int8.inc.h
-  void (*quantise)(
+  // convolution_int8.inc.h, convolution_bf16.inc.h
+  void (*round)(
     mk_int channels, mk_int pixels, const float *x, mk_int plane, float *scales, int32_t *zeros, uint32_t *out,
     mk_int panel);
-  const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]
+  const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]; NULL: no such products
 } mk_pixels;
 
 // Winograd's transforms for tiles of side x side outputs, which see patches of `patch` = side + 2 rows and columns of
@@ -149,7 +150,7 @@ typedef struct {
 
   mk_blocks f32, bf16, int8, wide_int8; // wide: with x in float32
   mk_few few_f32, few_bf16, few_int8;
-  mk_pixels pixels;
+  mk_pixels int8_pixels, bf16_pixels;
 
   // formats.inc.h
   void (*pack_bf16)(mk_int pairs, const float *panel, void *out);

@@ -1,7 +1,7 @@
 // The kernels for AVX2 with FMA and F16C, and the products of processors that have AVX-VNNI as well.
 #if defined(__x86_64__)
 #include "attention_few.h"
-#include "convolution_int8.h"
+#include "convolution_narrow.h"
 #include "depthwise.h"
 
 #include <immintrin.h>

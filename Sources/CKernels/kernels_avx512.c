@@ -1,7 +1,7 @@
 // The kernels for AVX-512 (F, BW, VL, DQ), and the products of processors that have VNNI or BF16 as well.
 #if defined(__x86_64__)
 #include "attention_few.h"
-#include "convolution_int8.h"
+#include "convolution_narrow.h"
 #include "depthwise.h"
 
 #include <immintrin.h>
@@ -78,6 +78,8 @@
 #include "dots_bf16.inc.h"
 
 #include "attention_pairs.inc.h"
+
+#include "convolution_bf16.inc.h"
 #pragma clang attribute pop
 
 MK_TABLE(mk_kernels_avx512, "avx512", MK_BF16_WIDENED, MK_INT8_BYTES);

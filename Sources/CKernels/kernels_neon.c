@@ -1,7 +1,7 @@
 // The kernels for arm64: NEON is part of every such processor, so the compiler needs no leave to use it.
 #if defined(__aarch64__)
 #include "attention_few.h"
-#include "convolution_int8.h"
+#include "convolution_narrow.h"
 #include "depthwise.h"
 
 #include <arm_neon.h>

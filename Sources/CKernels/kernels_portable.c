@@ -1,6 +1,6 @@
 // The kernels for any processor that clang knows.
 #include "attention_few.h"
-#include "convolution_int8.h"
+#include "convolution_narrow.h"
 #include "depthwise.h"
 
 #if defined(__SSE2__)

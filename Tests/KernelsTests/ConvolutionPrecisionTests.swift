@@ -25,17 +25,39 @@ import Testing
     return try withExtendedLifetime((x, w, weights)) { try output.elements(as: Float.self) }
   }
 
-  @Test func pointwiseWeightsAreRoundedAtInt8Alone() throws {
+  /// The root mean square of what differs, in units of the exact outputs'.
+  private func error(_ rounded: [Float], _ exact: [Float]) -> Float {
+    let squares = zip(exact, rounded).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+    return (squares / exact.reduce(0) { $0 + $1 * $1 }).squareRoot()
+  }
+
+  @Test func pointwiseWeightsAreRounded() throws {
     var random = Seeded(8)
     let (x, w) = (try random.tensor([2, 64, 5, 7]), try random.tensor([70, 64, 1, 1]))
     let exact = try convolution(x, w, at: .float32)
-    let rounded = try convolution(x, w, at: .int8)
-    let squaredError = zip(exact, rounded).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
-    let squares = exact.reduce(0) { $0 + $1 * $1 }
     // Steps are 1/127 of what two neighbouring weights add up to at most, and 1/254 of a pixel's range; errors half of them.
-    #expect(squaredError > 0 && squaredError < 0.008 * 0.008 * squares)
-    #expect(try convolution(x, w, at: .bfloat16) == exact)
-    #expect(try convolution(x, w, isConstant: false, at: .int8) == exact)
+    let int8 = error(try convolution(x, w, at: .int8), exact)
+    #expect(int8 > 0 && int8 < 0.008)
+    // Nothing is rounded where the processor does not multiply bf16; otherwise both operands, by 2^-9 at most.
+    #expect(error(try convolution(x, w, at: .bfloat16), exact) < 0x1p-8)
+    for precision in [Precision.int8, .bfloat16] {
+      #expect(try convolution(x, w, isConstant: false, at: precision) == exact)
+    }
+  }
+
+  @Test func windowsAreRoundedAtBFloat16() throws {
+    var random = Seeded(10)
+    for shape in [[64, 3, 7, 7], [24, 3, 3, 3], [33, 40, 3, 2]] {
+      let (x, w) = (try random.tensor([1, shape[1], 13, 19]), try random.tensor(shape))
+      let exact = try convolution(x, w, at: .float32)
+      #expect(error(try convolution(x, w, at: .bfloat16), exact) < 0x1p-8)
+    }
+  }
+
+  @Test func windowsOfWinogradsMethodAreFloat32() throws {
+    var random = Seeded(11)
+    let (x, w) = (try random.tensor([1, 32, 6, 5]), try random.tensor([32, 32, 3, 3]))
+    #expect(try convolution(x, w, at: .bfloat16) == convolution(x, w, at: .float32))
   }
 
   @Test func otherConvolutionsAreFloat32AtInt8() throws {

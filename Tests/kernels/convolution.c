@@ -1,4 +1,4 @@
-// Convolutions: by columns, depthwise, by Winograd's method, and 1 x 1 with weights in int8.
+// Convolutions: by columns, in float32 and bf16, depthwise, by Winograd's method, and 1 x 1 with weights in int8.
 #include "check.h"
 
 typedef struct {
@@ -24,9 +24,18 @@ static double seen(const mk_conv_shape *s, const float *plane, mk_int i, mk_int 
   return y < 0 || y >= s->height || x < 0 || x >= s->width ? 0 : (double)plane[y * s->width + x];
 }
 
+// `count` numbers rounded to bf16.
+static float *rounded_copy(const float *from, mk_int count) {
+  float *to = check_floats(count);
+  uint16_t *halves = check_bytes((size_t)count * sizeof *halves);
+  mk_f32_to_bf16(from, count, halves);
+  mk_bf16_to_f32(halves, count, to);
+  return to;
+}
+
 // `tiled`: an output's error is bounded by the norms of the weights and of the patches that its tile of 4 x 4 sees, and
 // errors are small beside the sums' terms on the whole (docs/kernels.md). A tile of 2 x 2 sees less.
-static void one_convolution(const char *name, conv_case c, int tiled) {
+static void one_convolution_as(mk_weights type, const char *name, conv_case c, int tiled) {
   mk_conv_shape s = c.s;
   if (s.out_height == 0 || s.out_width == 0) return;
   check_random r = check_seed(c.seed);
@@ -37,10 +46,13 @@ static void one_convolution(const char *name, conv_case c, int tiled) {
   float *bias = c.bias ? check_randoms(&r, s.out_channels, -1, 1) : NULL;
   float *y = check_randoms(&r, count, -1, 1), *before = check_copy(y, count);
   float *residual = c.residual == 1 ? check_randoms(&r, count, -1, 1) : c.residual == 2 ? y : NULL;
-  mk_weights type = MK_WEIGHTS_F32;
   void *packed = check_bytes(mk_conv_packed_bytes(type, &s)), *scratch = check_bytes(mk_conv_scratch(c.pool, type, &s));
   mk_conv_pack(c.pool, type, &s, w, packed);
   mk_conv(c.pool, type, &s, x, packed, bias, c.activation, residual, y, scratch);
+  if (mk_conv_weights(type, &s) == MK_WEIGHTS_BF16) {
+    x = rounded_copy(x, s.batch * s.channels * plane);
+    w = rounded_copy(w, s.out_channels * in * kernel);
+  }
   double worst = 0, squared_errors = 0, squared_terms = 1e-30;
   mk_int at = 0;
   for (mk_int plane_out = 0; plane_out < s.batch * s.out_channels; plane_out++) {
@@ -78,6 +90,14 @@ static void one_convolution(const char *name, conv_case c, int tiled) {
     worst, "%s %td x %td x %td x %td to %td, kernel %td x %td, stride %td %td, dilation %td %td, pads %td %td, groups %td, "
     "activation %d residual %d", name, s.batch, s.channels, s.height, s.width, s.out_channels, s.kernel_h, s.kernel_w,
     s.stride_h, s.stride_w, s.dilation_h, s.dilation_w, s.pad_top, s.pad_left, s.groups, c.activation, c.residual);
+}
+
+static mk_conv_shape pointwise(mk_int batch, mk_int in, mk_int height, mk_int width, mk_int out) {
+  return shaped((mk_conv_shape){batch, in, height, width, out, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 1}, 0, 0);
+}
+
+static void one_convolution(const char *name, conv_case c, int tiled) {
+  one_convolution_as(MK_WEIGHTS_F32, name, c, tiled);
 }
 
 void check_convolution(void) {
@@ -266,10 +286,6 @@ static void one_int8_convolution(conv_case c, int special, int signs) {
     special);
 }
 
-static mk_conv_shape pointwise(mk_int batch, mk_int in, mk_int height, mk_int width, mk_int out) {
-  return shaped((mk_conv_shape){batch, in, height, width, out, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 1}, 0, 0);
-}
-
 void check_int8_convolution(void) {
   check_random r = check_seed(99);
   for (int round = 0; round < 40; round++) {
@@ -307,4 +323,56 @@ void check_int8_convolution(void) {
     int right = mk_conv_weights(MK_WEIGHTS_INT8, &others[i]) == MK_WEIGHTS_F32;
     check_case(right ? 0 : INFINITY, "shape %zu has no int8 form", i);
   }
+}
+
+// An infinity or NaN in a pixel is in all outputs of this pixel and no other, whatever is behind the last channel.
+static void one_special_bf16(mk_conv_shape s) {
+  check_random r = check_seed(7);
+  mk_int pixels = s.height * s.width, in = s.channels, out = s.out_channels;
+  float *x = check_randoms(&r, in * pixels, -1, 1), *w = check_randoms(&r, out * in, 0.5, 1), *y = check_floats(out * pixels);
+  x[(in - 1) * pixels + 1] = INFINITY, x[check_int(&r, 0, in - 1) * pixels + pixels - 1] = NAN;
+  mk_weights type = MK_WEIGHTS_BF16;
+  void *packed = check_bytes(mk_conv_packed_bytes(type, &s)), *scratch = check_bytes(mk_conv_scratch(NULL, type, &s));
+  mk_conv_pack(NULL, type, &s, w, packed);
+  mk_conv(NULL, type, &s, x, packed, NULL, MK_ACT_NONE, NULL, y, scratch);
+  int right = 1;
+  for (mk_int o = 0; o < out; o++) {
+    for (mk_int i = 0; i < pixels; i++) {
+      float value = y[o * pixels + i];
+      right &= i == 1 ? value == INFINITY : i == pixels - 1 ? isnan(value) : isfinite(value);
+    }
+  }
+  check_case(right ? 0 : INFINITY, "bf16 convolution of %td channels with an infinity and a NaN", in);
+}
+
+// Asked for in bf16: products of rounded numbers where the instruction set has them, else float32.
+void check_bf16_convolution(void) {
+  check_random r = check_seed(101);
+  for (int round = 0; round < 40; round++) {
+    mk_int kernel_h = round % 2 ? 1 : check_int(&r, 1, 4), kernel_w = round % 2 ? 1 : check_int(&r, 1, 4), plain = round % 4 == 1;
+    mk_conv_shape s = {
+      .batch = check_int(&r, 1, 2), .channels = check_int(&r, round % 2 ? 22 : 5, 90), .height = check_int(&r, 1, 15),
+      .width = check_int(&r, 1, 31), .out_channels = check_int(&r, 22, 90), .kernel_h = kernel_h, .kernel_w = kernel_w,
+      .stride_h = plain ? 1 : check_int(&r, 1, 3), .stride_w = plain ? 1 : check_int(&r, 1, 3),
+      .dilation_h = round % 3 == 0 ? check_int(&r, 1, 3) : 1, .dilation_w = round % 3 == 0 ? check_int(&r, 1, 3) : 1,
+      .pad_top = plain ? 0 : check_int(&r, 0, 3), .pad_left = plain ? 0 : check_int(&r, 0, 3), .groups = 1};
+    s = shaped(s, plain ? 0 : check_int(&r, 0, 3), plain ? 0 : check_int(&r, 0, 3));
+    if (kernel_h == 3 && kernel_w == 3 && s.stride_h == 1 && s.stride_w == 1) continue; // Winograd's, with its own bound
+    one_convolution_as(MK_WEIGHTS_BF16, "bf16 convolution", (conv_case){
+      s, check_activations[round % 7], round % 5 != 0, round % 3, round % 4 < 2 ? check_pool : NULL, (uint64_t)round}, 0);
+  }
+  // A single pixel; several parts of the depth, the last of one unit; more pixels than one task takes; a residual network's
+  // stem and its 3 x 3 with stride 2, smaller.
+  mk_conv_shape shapes[] = {
+    pointwise(1, 65, 1, 1, 64), pointwise(2, 771, 9, 5, 109), pointwise(1, 1601, 2, 33, 67), pointwise(1, 64, 29, 41, 205),
+    shaped((mk_conv_shape){1, 3, 60, 61, 64, 0, 0, 7, 7, 2, 2, 1, 1, 3, 3, 1}, 3, 3),
+    shaped((mk_conv_shape){1, 128, 21, 20, 65, 0, 0, 3, 3, 2, 2, 1, 1, 1, 1, 1}, 1, 1)};
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    for (int kind = 0; kind < 3; kind++) {
+      one_convolution_as(MK_WEIGHTS_BF16, "bf16 convolution", (conv_case){
+        shapes[i], kind ? MK_ACT_RELU : MK_ACT_SILU, 1, kind, kind % 2 ? check_pool : NULL, 50 + i}, 0);
+    }
+  }
+  one_special_bf16(pointwise(1, 67, 3, 11, 37));
+  one_special_bf16(pointwise(1, 801, 3, 5, 64));
 }

@@ -104,18 +104,21 @@ EMULATED __m512 emulated_mask_loadu(__m512 old, unsigned mask, const float *p) {
 }
 #define _mm512_mask_loadu_ps(old, mask, p) emulated_mask_loadu(old, mask, p)
 
-// To the nearest bf16, ties to even, the elements of b first.
-typedef uint16_t emu_u16_32 __attribute__((ext_vector_type(32)));
-EMULATED emu_u16_32 emulated_cvtne2ps(emu_f16 a, emu_f16 b) {
-  emu_u16_32 to = 0;
-  for (int i = 0; i < 32; i++) {
-    float x = i < 16 ? emulated_flush(b)[i] : emulated_flush(a)[i - 16];
-    uint32_t bits = ((emu_u16)(emu_f16)x)[0];
-    to[i] = (uint16_t)((x == x ? bits + 0x7fff + (bits >> 16 & 1) : bits | 0x400000) >> 16);
-  }
-  return to;
+// The second operand in the lower half. Rounded to nearest even; subnormals become zero, a NaN stays one.
+typedef uint16_t emu_h32 __attribute__((ext_vector_type(32)));
+EMULATED uint16_t emulated_bf16(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  if (value != value) return (uint16_t)(bits >> 16 | 0x40);
+  if ((bits & 0x7f800000) == 0) return (uint16_t)(bits >> 16 & 0x8000);
+  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
-#define _mm512_cvtne2ps_pbh(a, b) emulated_cvtne2ps((emu_f16)(a), (emu_f16)(b))
+EMULATED emu_h32 emulated_cvtne2ps(emu_f16 high, emu_f16 low) {
+  emu_h32 halves = 0;
+  for (int i = 0; i < 16; i++) halves[i] = emulated_bf16(low[i]), halves[16 + i] = emulated_bf16(high[i]);
+  return halves;
+}
+#define _mm512_cvtne2ps_pbh(high, low) emulated_cvtne2ps((emu_f16)(high), (emu_f16)(low))
 
 // x - floor(x), and p 2^floor(x).
 EMULATED __m512 emulated_fraction(emu_f16 x) {

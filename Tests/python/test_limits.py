@@ -45,12 +45,12 @@ def test_encoder(precision, kind, width):
         span("mue.Conv", ["float[1, 64, 60, 60]", "float[64, 64, 3, 3]"], ["float[1, 64, 30, 30]"], 900 * 64 * 64 * 9),
     ]
     gflop, size = limits.work(spans, precision)
-    pointwise = "int8" if precision == "int8" else "float32"
-    expected = {"float32": 2e-9 * (2 * rows * rows * 768 + 900 * 256 * 256 * 9 / 4 + 900 * 64 * 64 * 9)}
-    expected[kind] = expected.get(kind, 0) + 2e-9 * rows * 768 * 768
-    expected[pointwise] = expected.get(pointwise, 0) + 2e-9 * 900 * 256 * 1024
+    expected = {"float32": 2e-9 * (2 * rows * rows * 768 + 900 * 256 * 256 * 9 / 4)}
+    expected[kind] = expected.get(kind, 0) + 2e-9 * (rows * 768 * 768 + 900 * 256 * 1024)
+    strided, strided_width = ("bf16", 2) if precision == "bf16" else ("float32", 4)
+    expected[strided] += 2e-9 * 900 * 64 * 64 * 9
     assert gflop == pytest.approx(expected)
-    assert size == width * 768 * 768 + (1 if precision == "int8" else 4) * 256 * 1024 + 4 * 9 * (256 * 256 + 64 * 64)
+    assert size == width * (768 * 768 + 256 * 1024) + 4 * 9 * 256 * 256 + strided_width * 9 * 64 * 64
 
 
 def test_vocabulary():
@@ -77,8 +77,8 @@ def test_fastest_kernels():
         span("Conv", ["float[1, 64, 30, 30]", "float[64, 64, 3, 3]"], ["float[1, 64, 30, 30]"], 900 * 64 * 64 * 9),
         span("Conv", ["float[1, 64, 30, 30]", "float[99, 64, 3, 3]"], ["float[1, 99, 30, 30]"], 900 * 64 * 99 * 9),
     ]
-    def row(name, shape, gflops, other):
-        return {"name": name, "shape": shape, "weights": "float32", "gflops": gflops, "onednn_gflops": other}
+    def row(name, shape, gflops, other, weights="float32"):
+        return {"name": name, "shape": shape, "weights": weights, "gflops": gflops, "onednn_gflops": other}
 
     speeds = limits.kernel_speeds({"kernels": [
         row("product", "908 x 768 x 768", 80, 90), row("convolution", "64 to 64, 3 x 3, stride 2, 30 x 30", 70, None),
@@ -87,3 +87,7 @@ def test_fastest_kernels():
     linear, strided, winograd, other = (2e-6 * s["args"]["multiply_adds"] for s in spans)
     assert ms == pytest.approx(linear / 180 + strided / 140 + winograd / 400 + other / 4 / 190)
     assert share == pytest.approx(1 - other / 4 / (linear + strided + winograd / 4 + other / 4))
+    # A form of its own, where the processor has it.
+    assert limits.kernels_ms(spans[1:2], "bf16", speeds, {"threads": 2, "bf16": 190})[0] == pytest.approx(strided / 140)
+    speeds |= limits.kernel_speeds({"kernels": [row("convolution", "64 to 64, 3 x 3, stride 2, 30 x 30", 110, None, "bf16")]})
+    assert limits.kernels_ms(spans[1:2], "bf16", speeds, {"threads": 2, "bf16": 190})[0] == pytest.approx(strided / 220)

@@ -256,11 +256,14 @@ typedef struct {
   mk_int groups;
 } mk_conv_shape;
 /* The format in which a convolution of this shape keeps its weights where `type` is asked for, whatever the sizes of
- * its images: INT8 where INT8 is asked for and the kernel is 1 x 1, in one group, of 64 to MK_QUANTISED_DEPTH channels to
- * at least 64; otherwise F32. The functions below take what is asked for.
+ * its images. INT8 where INT8 is asked for and the kernel is 1 x 1, in one group, of 64 to MK_QUANTISED_DEPTH channels to
+ * at least 64. BF16 where BF16 is asked for, the processor multiplies pairs of bf16 (AVX-512 BF16), and in one group at
+ * least 24 inputs (channels times the kernel's size) meet at least 24 output channels, but not by Winograd's method.
+ * Otherwise F32. The functions below take what is asked for.
  * INT8: weights as those of mk_linear, one scale for each output channel. Each pixel is quantised to 8 bits between its
- * smallest and largest channel (0 included); a NaN or infinity in a pixel makes its outputs NaN. docs/kernels.md has the
- * formulas and bounds. */
+ * smallest and largest channel (0 included); a NaN or infinity in a pixel makes its outputs NaN.
+ * BF16: weights and pixels rounded to nearest, ties to even; sums in float32. docs/kernels.md has the formulas and
+ * bounds. */
 mk_weights mk_conv_weights(mk_weights type, const mk_conv_shape *shape);
 /* What packed weights depend on besides, as a number: the rows of the instruction set's tiles and what a unit holds. */
 mk_int mk_conv_layout(void);

@@ -80,7 +80,12 @@ extension Operator {
   /// What the packed weights depend on: the format, the layout, which differs between instruction sets, and the sizes. Those of images do not count, so plans of all shapes share them.
   private static func layoutKey(_ shape: mk_conv_shape, _ storage: mk_weights) -> String {
     var s = shape
-    let format = mk_conv_weights(storage, &s) == MK_WEIGHTS_INT8 ? "int8" : "f32"
+    let format =
+      switch mk_conv_weights(storage, &s) {
+      case MK_WEIGHTS_INT8: "int8"
+      case MK_WEIGHTS_BF16: "bf16"
+      default: "f32"
+      }
     let sizes = [
       s.channels, s.out_channels, s.groups, s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w,
     ]
