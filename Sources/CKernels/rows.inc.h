@@ -148,21 +148,40 @@ static double mk_sum_row(mk_int n, const float *x, int32_t square) {
   return total;
 }
 
+// The least of numbers.
+MK_INLINE float vf_least(vf v) {
+#if MK_WIDTH == 16
+  vf_8 h = __builtin_elementwise_min(v.lo, v.hi);
+  vf_4 q = __builtin_elementwise_min(h.lo, h.hi);
+#elif MK_WIDTH == 8
+  vf_4 q = __builtin_elementwise_min(v.lo, v.hi);
+#else
+  vf_4 q = v;
+#endif
+  vf_2 d = __builtin_elementwise_min(q.lo, q.hi);
+  return d.x < d.y ? d.x : d.y;
+}
+
 static void mk_extremes_row(mk_int n, const float *x, float *low, float *high) {
-  vf lo = __builtin_inff(), hi = -__builtin_inff();
+  // Two vectors at a time, so that comparisons do not wait for each other. They pass over a NaN, which is seen apart.
+  vf low0 = __builtin_inff(), low1 = low0, high0 = -low0, high1 = high0;
+  vi unordered = 0;
   mk_int i = 0;
-  for (; i + MK_WIDTH <= n; i += MK_WIDTH) {
-    vf v = vf_load(x + i);
-    lo = vf_minimum(v, lo);
-    hi = vf_maximum(v, hi);
-    // vf_minimum(v, lo) would lose a NaN that `lo` already holds only if v were smaller than it: nothing is.
+  for (; i + 2 * MK_WIDTH <= n; i += 2 * MK_WIDTH) {
+    vf u = vf_load(x + i), v = vf_load(x + i + MK_WIDTH);
+    low0 = vf_min(u, low0), low1 = vf_min(v, low1);
+    high0 = vf_max(u, high0), high1 = vf_max(v, high1);
+    unordered |= (u != u) | (v != v);
   }
-  float l = __builtin_inff(), h = -__builtin_inff();
-  for (int j = 0; j < MK_WIDTH; j++) {
-    if (lo[j] != lo[j]) l = h = lo[j];
-    if (lo[j] < l) l = lo[j];
-    if (hi[j] > h) h = hi[j];
+  if (i + MK_WIDTH <= n) {
+    vf u = vf_load(x + i);
+    low0 = vf_min(u, low0);
+    high0 = vf_max(u, high0);
+    unordered |= u != u;
+    i += MK_WIDTH;
   }
+  float l = vf_least(vf_min(low0, low1)), h = -vf_least(-vf_max(high0, high1));
+  if (__builtin_reduce_or(unordered)) l = h = __builtin_nanf("");
   for (; i < n; i++) {
     float v = mk_load1(x + i);
     if (v != v) l = h = v;
