@@ -101,7 +101,6 @@ static void mk_widen_int8(mk_int quads, const void *panel, const float *scales, 
 typedef int16_t v16 __attribute__((ext_vector_type(2 * MK_WIDTH)));
 typedef int16_t v16_half __attribute__((ext_vector_type(MK_WIDTH)));
 typedef uint16_t vu16 __attribute__((ext_vector_type(2 * MK_WIDTH)));
-typedef uint16_t vu16_half __attribute__((ext_vector_type(MK_WIDTH)));
 typedef uint8_t vu8_quarter __attribute__((ext_vector_type(MK_WIDTH)));
 
 // Quads to two rows of pairs of int16: the first and third depth, then the second and fourth, which are two shifts away.
@@ -162,15 +161,6 @@ MK_INLINE void mk_int8_units(const float *x, float inverse, int32_t levels, void
   }
 }
 
-// Pairs of bf16.
-MK_INLINE void mk_bf16_units(const float *x, float inverse, int32_t zero, void *out) {
-  (void)inverse, (void)zero;
-  for (int p = 0; p < 2 * MK_CHUNK; p += MK_WIDTH) {
-    vu16_half units = __builtin_convertvector(vf_round_bf16(vf_load(x + p)) >> 16, vu16_half);
-    __builtin_memcpy((uint16_t *)out + p, &units, sizeof units);
-  }
-}
-
 #define MK_PACK_ROW(name, depths, units)                                                                         \
   __attribute__((unused)) static void name(mk_int k, const float *x, float inverse, int32_t zero, void *out) {   \
     char *o = out;                                                                                               \
@@ -186,4 +176,3 @@ MK_PACK_ROW(mk_pack_int16_row, 2, mk_int16_units)
 MK_PACK_ROW(mk_pack_fine_row, 2, mk_fine_units)
 MK_PACK_ROW(mk_pack_uint8_row, 4, mk_uint8_units)
 MK_PACK_ROW(mk_pack_int8_row, 4, mk_int8_units)
-MK_PACK_ROW(mk_pack_bf16_row, 2, mk_bf16_units)

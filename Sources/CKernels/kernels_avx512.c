@@ -65,6 +65,8 @@
 #pragma clang attribute pop
 
 #pragma clang attribute push(__attribute__((target(MK_AVX512_BF16))), apply_to = function)
+#include "bf16_pairs.inc.h"
+
 #define MK_DOTS mk_bf16
 #define MK_DOTS_ROW
 #include "dots_bf16.inc.h"
