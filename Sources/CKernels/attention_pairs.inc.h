@@ -9,15 +9,6 @@ MK_INLINE vf vf_exp_coarse(vf x) {
   return (vf)_mm512_scalef_ps((__m512)p, (__m512)t); // p 2^floor(t)
 }
 
-// Pairs of the weights of two keys, the first in the low halves.
-MK_INLINE vu mk_pair_weights(vf first, vf second) {
-  typedef uint16_t vu16 __attribute__((ext_vector_type(2 * MK_WIDTH)));
-  vu16 both = (vu16)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
-  return (vu)__builtin_shufflevector(
-    both, both, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
-    30, 15, 31);
-}
-
 // The sums are those of the rounded weights: what rounding adds to all weights alike cancels, and an output stays a mean of
 // values.
 static void mk_softmax_pairs(
@@ -31,7 +22,7 @@ static void mk_softmax_pairs(
   for (; j + 4 <= keys; j += 4) {
     for (int i = 0; i < 4; i += 2) {
       const float *s = scores + (j + i) * MK_PANEL;
-      vu pair = mk_pair_weights(vf_exp_coarse(vf_load(s) - top), vf_exp_coarse(vf_load(s + MK_PANEL) - top));
+      vu pair = mk_pair_bf16(vf_exp_coarse(vf_load(s) - top), vf_exp_coarse(vf_load(s + MK_PANEL) - top));
       vu_store(scores + (j + i) / 2 * MK_PANEL, pair);
       total[i / 2] = (vf)_mm512_dpbf16_ps((__m512)total[i / 2], (__m512bh)pair, (__m512bh)ones);
     }
@@ -39,7 +30,7 @@ static void mk_softmax_pairs(
   for (; j < keys; j += 2) {
     const float *s = scores + j * MK_PANEL;
     vf second = j + 1 < keys ? vf_exp_coarse(vf_load(s + MK_PANEL) - top) : (vf)0.0f;
-    vu pair = mk_pair_weights(vf_exp_coarse(vf_load(s) - top), second);
+    vu pair = mk_pair_bf16(vf_exp_coarse(vf_load(s) - top), second);
     vu_store(scores + j / 2 * MK_PANEL, pair);
     total[0] = (vf)_mm512_dpbf16_ps((__m512)total[0], (__m512bh)pair, (__m512bh)ones);
   }

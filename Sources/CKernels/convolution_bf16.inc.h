@@ -2,15 +2,6 @@
 
 enum { MK_PAIRS_TOGETHER = 4 }; // whose rows of channels go by at a time: they lie far apart in memory
 
-// One unit of each of 16 pixels, rounded to nearest, ties to even; subnormal numbers become zero, as the products take them.
-MK_INLINE void mk_pair_pixels(vf first, vf second, uint32_t *out) {
-  vu16 halves = (vu16)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
-  halves = __builtin_shufflevector(
-    halves, halves, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
-    14, 30, 15, 31);
-  __builtin_memcpy(out, &halves, sizeof halves);
-}
-
 // Rounds `pixels` <= MK_PIXELS_TOGETHER pixels of `channels` planes, `plane` apart, to panels, `panel` units apart: whole
 // quads of channels, [pair of channels][16][2]. Zeros are behind the last pixel and the last channel.
 static void mk_round_pixels_bf16(
@@ -31,9 +22,9 @@ static void mk_round_pixels_bf16(
         const float *first = x + (c + 2 * p) * plane, *second = first + plane;
         for (mk_int i = 0; i < pixels; i += MK_PANEL) {
           mk_int n = mk_min(pixels - i, MK_PANEL);
-          mk_pair_pixels(
-            2 * p < here ? mk_load_pixels(0, first + i, n) : (vf)0, 2 * p + 1 < here ? mk_load_pixels(0, second + i, n) : (vf)0,
-            to + i / MK_PANEL * panel + p * MK_PANEL);
+          vf a = 2 * p < here ? mk_load_pixels(0, first + i, n) : (vf)0;
+          vf b = 2 * p + 1 < here ? mk_load_pixels(0, second + i, n) : (vf)0;
+          vu_store(to + i / MK_PANEL * panel + p * MK_PANEL, mk_pair_bf16(a, b));
         }
       }
       break;
@@ -42,13 +33,14 @@ static void mk_round_pixels_bf16(
 #pragma clang loop unroll(full)
       for (mk_int p = 0; p < MK_PAIRS_TOGETHER; p++) {
         const float *first = x + (c + 2 * p) * plane + i;
-        mk_pair_pixels(vf_load(first), vf_load(first + plane), to + i / MK_PANEL * panel + p * MK_PANEL);
+        vu_store(to + i / MK_PANEL * panel + p * MK_PANEL, mk_pair_bf16(vf_load(first), vf_load(first + plane)));
       }
     }
     for (mk_int p = 0; rest > 0 && p < MK_PAIRS_TOGETHER; p++) {
       const float *first = x + (c + 2 * p) * plane + whole;
-      mk_pair_pixels(
-        vf_load_part(first, rest), vf_load_part(first + plane, rest), to + whole / MK_PANEL * panel + p * MK_PANEL);
+      vu_store(
+        to + whole / MK_PANEL * panel + p * MK_PANEL,
+        mk_pair_bf16(vf_load_part(first, rest), vf_load_part(first + plane, rest)));
     }
   }
 }

@@ -100,7 +100,6 @@ static void mk_widen_int8(mk_int quads, const void *panel, const float *scales, 
 
 typedef int16_t v16 __attribute__((ext_vector_type(2 * MK_WIDTH)));
 typedef int16_t v16_half __attribute__((ext_vector_type(MK_WIDTH)));
-typedef uint16_t vu16 __attribute__((ext_vector_type(2 * MK_WIDTH)));
 typedef uint8_t vu8_quarter __attribute__((ext_vector_type(MK_WIDTH)));
 
 // Quads to two rows of pairs of int16: the first and third depth, then the second and fourth, which are two shifts away.
