@@ -18,6 +18,7 @@ from pathlib import Path
 WIDTHS = {"f32": 4, "bf16": 2, "int8": 1}  # bytes of a weight
 KIND_WIDTHS = {"float32": 4, "bf16": 2, "int8": 1}
 FEW_ROWS = 12  # of a product; more are quantised to bytes at int8 (docs/kernels.md)
+PAIRED_QUERIES = 48  # from which attention multiplies bf16 where it can, unless the model is float32
 # Kinds of operand. The peak of bf16 is float32's where there are no instructions for it.
 FEW = {"f32": "float32", "bf16": "bf16", "int8": "int16"}
 MANY = {"f32": "float32", "bf16": "bf16", "int8": "int8"}
@@ -82,7 +83,7 @@ def product(span: dict, precision: str) -> Product | None:
                        ("convolution", ", ".join(parts), kind), gflop)
     if span["cat"] == "Attention":
         if inputs[0][1] > 1:
-            return Product("float32", gflop)
+            return Product("bf16" if precision != "f32" and inputs[0][1] >= PAIRED_QUERIES else "float32", gflop)
         # Keys and values of the picture are no input of a step: they are packed as weights are, and shared by beams.
         if inputs[1]:
             return Product("float32", gflop, 4 * products)

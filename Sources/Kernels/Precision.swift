@@ -1,8 +1,8 @@
 import CKernels
 
 /// How the constant operands of products are kept, and at `int8` those of 1 x 1 convolutions. Where the processor
-/// multiplies bfloat16, attention over many queries does so at both of the others. Everything else is float32 at every
-/// precision.
+/// multiplies bfloat16, attention over many queries does so at `bf16` and `int8`, and most convolutions do at `bf16`.
+/// Everything else is float32 at every precision.
 public enum Precision: String, Sendable, CaseIterable {
   case float32 = "f32"
   /// Weights rounded to bfloat16; where the processor multiplies bfloat16, what they multiply is rounded too.
