@@ -64,7 +64,7 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
   .few_bf16 = {1, MK_TILE_PANELS, NULL, mk_narrow_bf16_tiles, mk_narrow_bf16_1_4}
 #define MK_BF16_PAIRS \
   .bf16 = {2, 0, mk_pack_bf16_row, NULL, mk_bf16_tiles}, \
-  .few_bf16 = {2, 1, mk_pack_bf16_row, mk_bf16_tiles, mk_bf16_1_4}, \
+  .few_bf16 = {2, MK_TILE_PANELS, mk_pack_bf16_row, mk_bf16_tiles, mk_bf16_1_4}, \
   .paired_attention = &mk_pairs_attention, \
   .bf16_pixels = {2, 0, mk_pack_bf16_row, mk_round_pixels_bf16, mk_bf16_tiles}
 #define MK_INT8_PAIRS \
