@@ -59,19 +59,11 @@ MK_INLINE void MK_JOIN(MK_DOTS, finish)(
 #endif
 #define MK_DOTS_ENTRY(rows, panels, ignored) MK_DOTS_NAME(rows, panels),
 
-MK_HEIGHTS(MK_DOTS_FUNCTION, 1, 0)
-#if MK_TILE_PANELS == 2
-MK_HEIGHTS(MK_DOTS_FUNCTION, 2, 0)
-#endif
+MK_TILES(MK_DOTS_FUNCTION, 0)
 #ifdef MK_DOTS_ROW
 MK_DOTS_FUNCTION(1, 4, 0)
 #endif
-static const mk_tile_fn MK_JOIN(MK_DOTS, tiles)[2][MK_BLOCK_ROWS] = {
-  {MK_HEIGHTS(MK_DOTS_ENTRY, 1, 0)},
-#if MK_TILE_PANELS == 2
-  {MK_HEIGHTS(MK_DOTS_ENTRY, 2, 0)},
-#endif
-};
+static const mk_tile_fn MK_JOIN(MK_DOTS, tiles)[2][MK_BLOCK_ROWS] = MK_TILE_ENTRIES(MK_DOTS_ENTRY, 0);
 
 #undef MK_DOTS_ENTRY
 #undef MK_DOTS_FUNCTION

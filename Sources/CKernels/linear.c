@@ -46,7 +46,7 @@ static void mk_multiply_columns(const mk_linear_call *c, mk_int column, mk_int c
     mk_int depth0 = mk_depth_before(c, part), depth = mk_depth_before(c, part + 1) - depth0;
     mk_tile t = {
       .a = c->x + depth0 / c->form->depths * p->m,
-      .b = (const float *)(const void *)(panel + depth0 / 4 * MK_ROW_BYTES), // several parts: int8 only
+      .b = (const float *)(const void *)(panel + depth0 / c->stored * MK_ROW_BYTES),
       .b_panel = c->weights.panel_bytes / (mk_int)sizeof(float),
       .k = mk_ceil_div(depth, c->stored),
       .c = y,

@@ -85,16 +85,8 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
 #define MK_NARROW_ENTRY(rows, panels, ignored) MK_NARROW_NAME(rows, panels),
 
 MK_NARROW_FUNCTION(1, 4, 0)
-MK_HEIGHTS(MK_NARROW_FUNCTION, 1, 0)
-#if MK_TILE_PANELS == 2
-MK_HEIGHTS(MK_NARROW_FUNCTION, 2, 0)
-#endif
-static const mk_tile_fn MK_JOIN(MK_NARROW, tiles)[2][MK_BLOCK_ROWS] = {
-  {MK_HEIGHTS(MK_NARROW_ENTRY, 1, 0)},
-#if MK_TILE_PANELS == 2
-  {MK_HEIGHTS(MK_NARROW_ENTRY, 2, 0)},
-#endif
-};
+MK_TILES(MK_NARROW_FUNCTION, 0)
+static const mk_tile_fn MK_JOIN(MK_NARROW, tiles)[2][MK_BLOCK_ROWS] = MK_TILE_ENTRIES(MK_NARROW_ENTRY, 0);
 
 #undef MK_NARROW_ENTRY
 #undef MK_NARROW_FUNCTION

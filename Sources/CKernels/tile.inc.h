@@ -108,21 +108,22 @@ MK_INLINE void mk_tile_finish(
 #define MK_HEIGHTS(M, panels, layout) M(1, panels, layout) M(2, panels, layout)
 #endif
 
+// M for each height and number of panels; and as the rows of a table, [panels - 1][rows - 1].
+#if MK_TILE_PANELS == 2
+#define MK_TILES(M, layout) MK_HEIGHTS(M, 1, layout) MK_HEIGHTS(M, 2, layout)
+#define MK_TILE_ENTRIES(M, layout) {{MK_HEIGHTS(M, 1, layout)}, {MK_HEIGHTS(M, 2, layout)}}
+#else
+#define MK_TILES(M, layout) MK_HEIGHTS(M, 1, layout)
+#define MK_TILE_ENTRIES(M, layout) {{MK_HEIGHTS(M, 1, layout)}}
+#endif
+
 // A single row, four panels at once: memory gives more when it is read at several places.
 MK_TILE_FUNCTION(1, 4, MK_PACKED)
 
 #define MK_TILE_NAME(rows, panels, layout) mk_tile_##rows##_##panels##_##layout,
 
-MK_HEIGHTS(MK_TILE_FUNCTION, 1, MK_PACKED)
-MK_HEIGHTS(MK_TILE_FUNCTION, 1, MK_STRIDED)
-MK_HEIGHTS(MK_TILE_FUNCTION, 1, MK_COLUMN)
-MK_HEIGHTS(MK_TILE_FUNCTION, 1, MK_PLANES)
-#if MK_TILE_PANELS == 2
-MK_HEIGHTS(MK_TILE_FUNCTION, 2, MK_PACKED)
-MK_HEIGHTS(MK_TILE_FUNCTION, 2, MK_STRIDED)
-MK_HEIGHTS(MK_TILE_FUNCTION, 2, MK_COLUMN)
-MK_HEIGHTS(MK_TILE_FUNCTION, 2, MK_PLANES)
-#define MK_TILE_TABLE(layout) {{MK_HEIGHTS(MK_TILE_NAME, 1, layout)}, {MK_HEIGHTS(MK_TILE_NAME, 2, layout)}}
-#else
-#define MK_TILE_TABLE(layout) {{MK_HEIGHTS(MK_TILE_NAME, 1, layout)}}
-#endif
+MK_TILES(MK_TILE_FUNCTION, MK_PACKED)
+MK_TILES(MK_TILE_FUNCTION, MK_STRIDED)
+MK_TILES(MK_TILE_FUNCTION, MK_COLUMN)
+MK_TILES(MK_TILE_FUNCTION, MK_PLANES)
+#define MK_TILE_TABLE(layout) MK_TILE_ENTRIES(MK_TILE_NAME, layout)

@@ -11,15 +11,7 @@ typedef struct {
   mk_weights products;
 } attention_case;
 
-// The nearest of 8 significant bits.
-static double rounded(int rounds, float value) {
-  if (!rounds || isnan(value)) return value;
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
-  memcpy(&value, &bits, sizeof bits);
-  return value;
-}
+static double as_met(int rounds, float value) { return rounds ? check_rounded_bf16(value) : value; }
 
 static int is_hidden(const attention_case *c, int full, mk_int i, mk_int j) {
   if (c->hidden == 0) return 0;
@@ -50,7 +42,7 @@ static void one_attention(attention_case c) {
     .v_head = by_key ? v_row : c.tk * v_row, .v_row = by_key ? c.heads * v_row : v_row, .tk_per_batch = c.ragged ? lengths : NULL,
     .out = out, .out_batch = c.tq * c.heads * out_row, .out_head = out_row, .out_row = c.heads * out_row,
     .products = c.products};
-  int rounds = c.products != MK_WEIGHTS_F32 && c.tq >= MK_PAIRED_QUERIES && strcmp(check_isa, "avx512-vnni-bf16") == 0;
+  int rounds = c.products != MK_WEIGHTS_F32 && c.tq >= MK_PAIRED_QUERIES && check_has_bf16_pairs();
   int biases = 0;
   if (c.bias & 1) {
     float *p = check_randoms(&r, c.batch * c.tk, -1, 1);
@@ -108,8 +100,8 @@ static void one_attention(attention_case c) {
     for (mk_int j = 0; j < lengths[b]; j++) {
       scores[j] = 0;
       for (mk_int p = 0; p < c.dqk; p++) {
-        double key = rounded(rounds, k[b][h * a.k_head + j * a.k_row + p]);
-        scores[j] += (rounds ? rounded(1, query[p] * a.scale) : (double)query[p] * (double)a.scale) * key;
+        double key = as_met(rounds, k[b][h * a.k_head + j * a.k_row + p]);
+        scores[j] += (rounds ? (double)check_rounded_bf16(query[p] * a.scale) : (double)query[p] * (double)a.scale) * key;
       }
       scores[j] += (double)more[h * matrix + i * c.tk + j];
       for (int n = a.bias_in_panels; n < biases + a.bias_in_panels; n++) {
@@ -123,10 +115,10 @@ static void one_attention(attention_case c) {
       double expected = 0, spread = 0;
       const float *values = v[b] + h * a.v_head + p;
       for (mk_int j = 0; j < lengths[b]; j++) {
-        if (scores[j] > 0) expected += scores[j] / total * rounded(rounds, values[j * a.v_row]);
+        if (scores[j] > 0) expected += scores[j] / total * as_met(rounds, values[j * a.v_row]);
       }
       for (mk_int j = 0; j < lengths[b]; j++) {
-        if (scores[j] > 0) spread += scores[j] / total * fabs(rounded(rounds, values[j * a.v_row]) - expected);
+        if (scores[j] > 0) spread += scores[j] / total * fabs(as_met(rounds, values[j * a.v_row]) - expected);
       }
       double rounding = rounds ? (0x1p-8 + 0x1p-13) * spread : 0;
       worst = check_error(worst, got[p], expected, rounding + 4e-6 + (double)(c.dqk + c.tk) * 4e-7);

@@ -112,6 +112,7 @@ double check_product_bound(mk_int terms, double magnitude) {
 }
 
 float check_rounded_bf16(float x) {
+  if (isnan(x)) return x;
   uint32_t bits;
   memcpy(&bits, &x, sizeof bits);
   bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;

@@ -37,7 +37,7 @@ double check_error(double worst, double got, double expected, double bound);
 // Bound of a sum of `terms` rounded products whose magnitudes add up to `magnitude`.
 double check_product_bound(mk_int terms, double magnitude);
 double check_activated(mk_activation activation, double x);
-// The nearest bf16, ties to even; and whether this instruction set multiplies pairs of them, so that x is rounded too.
+// The nearest bf16, ties to even, a NaN as it is; and whether this instruction set multiplies pairs of them, so that x is rounded too.
 float check_rounded_bf16(float x);
 int check_has_bf16_pairs(void);
 // Elements rounded to integers within +-levels times their scale.

@@ -27,9 +27,7 @@ static double seen(const mk_conv_shape *s, const float *plane, mk_int i, mk_int 
 // `count` numbers rounded to bf16.
 static float *rounded_copy(const float *from, mk_int count) {
   float *to = check_floats(count);
-  uint16_t *halves = check_bytes((size_t)count * sizeof *halves);
-  mk_f32_to_bf16(from, count, halves);
-  mk_bf16_to_f32(halves, count, to);
+  for (mk_int i = 0; i < count; i++) to[i] = check_rounded_bf16(from[i]);
   return to;
 }
 
