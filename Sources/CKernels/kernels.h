@@ -170,6 +170,10 @@ typedef struct {
   // y[i * ldy + j] = x[i] . w[j] for i < m <= 6 and j < rows, both operands row by row.
   void (*product_rows)(
     mk_int m, mk_int k, const float *x, mk_int ldx, mk_int rows, const float *w, mk_int ldw, float *y, mk_int ldy);
+  // screen.inc.h
+  mk_int (*reaching)(
+    mk_int n, const float *y, const float *bounds, float norm, float floor, mk_int most, mk_int *indices);
+  double (*dot)(mk_int k, const float *x, const float *w, const float *next);
   // x = exp(x - top), top being the largest of x; returns the sum: 0 when all are -inf.
   float (*softmax_row)(mk_int n, float *x, float *top);
 

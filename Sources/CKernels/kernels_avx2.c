@@ -51,6 +51,8 @@
 
 #include "rows_product.inc.h"
 
+#include "screen.inc.h"
+
 #include "table.inc.h"
 
 #pragma clang attribute pop

@@ -43,6 +43,8 @@
 
 #include "rows_product.inc.h"
 
+#include "screen.inc.h"
+
 #include "table.inc.h"
 
 MK_TABLE(mk_kernels_neon, "neon", MK_BF16_WIDENED, MK_INT8_PAIRS);

@@ -1,5 +1,5 @@
 // The product of a few rows with a large constant matrix that lies row by row, and its screening: which of many
-// approximate products can be the largest, given a bound of each one's error.
+// approximate products can be among the largest, given a bound of each one's error, and those few exactly.
 #include "kernels.h"
 
 #include <math.h>
@@ -94,40 +94,56 @@ void mk_screen_bounds(
 
 // ---- Screening ----
 
-enum { MK_SCREEN_BLOCK = 256 };
+// How far y may be from the product, with room for the rounding of the sums that this becomes a part of.
+float mk_screen_margin(float y, float bound, float norm) { return norm * bound + 0x1p-21f * fabsf(y); }
 
-// How far y may be from the product, with room for the rounding of the sums below.
-static inline float mk_margin(float y, float bound, float norm) { return norm * bound + 0x1p-21f * fabsf(y); }
+typedef struct {
+  const mk_kernels *kernels;
+  mk_int n, ldy, most;
+  const float *y, *bounds, *norms, *floors;
+  mk_int *indices, *counts;
+} mk_screen_call;
 
-float mk_screen_floor(mk_int n, const float *y, const float *bounds, float norm) {
-  const mk_kernels *kernels = mk_current_kernels();
-  float lower[MK_SCREEN_BLOCK], best = -INFINITY;
-  for (mk_int first = 0; first < n; first += MK_SCREEN_BLOCK) {
-    mk_int count = mk_min(n - first, MK_SCREEN_BLOCK);
-    for (mk_int j = 0; j < count; j++) lower[j] = y[first + j] - mk_margin(y[first + j], bounds[first + j], norm);
-    float found = kernels->maximum(count, lower); // ignores NaN
-    if (found > best) best = found;
-  }
-  return best;
+static void mk_screen_task(void *context, mk_int r, int32_t worker) {
+  const mk_screen_call *c = context;
+  (void)worker;
+  c->counts[r] = c->kernels->reaching(
+    c->n, c->y + r * c->ldy, c->bounds, c->norms[r], c->floors[r], c->most, c->indices + r * c->most);
 }
 
-mk_int mk_screen_candidates(
-  mk_int n, const float *y, const float *bounds, float norm, float floor, mk_int most, mk_int *indices) {
-  float upper[MK_SCREEN_BLOCK];
-  mk_int found = 0;
-  for (mk_int first = 0; first < n; first += MK_SCREEN_BLOCK) {
-    mk_int count = mk_min(n - first, MK_SCREEN_BLOCK);
-    int32_t hits = 0;
-    // NaN is a candidate: nothing is known of it.
-    for (mk_int j = 0; j < count; j++) {
-      upper[j] = y[first + j] + mk_margin(y[first + j], bounds[first + j], norm);
-      hits += !(upper[j] < floor);
-    }
-    if (!hits) continue;
-    if (found + hits > most) return most + 1;
-    for (mk_int j = 0; j < count; j++) {
-      if (!(upper[j] < floor)) indices[found++] = first + j;
-    }
+void mk_screen_rows(
+  mk_pool *pool, mk_int rows, mk_int n, const float *y, mk_int ldy, const float *bounds, const float *norms,
+  const float *floors, mk_int most, mk_int *indices, mk_int *counts) {
+  mk_screen_call call = {mk_current_kernels(), n, ldy, most, y, bounds, norms, floors, indices, counts};
+  mk_parallel(mk_pool_for(pool, rows * n, MK_PARALLEL_ELEMENTS), rows, mk_screen_task, &call);
+}
+
+// ---- Exact products ----
+
+enum { MK_DOTS_OF_TASK = 8 };
+
+typedef struct {
+  const mk_kernels *kernels;
+  mk_int k, ldw, count;
+  const float *x, *w, *bias;
+  const mk_int *indices;
+  float *y;
+} mk_dots_call;
+
+static void mk_dots_task(void *context, mk_int task, int32_t worker) {
+  const mk_dots_call *c = context;
+  mk_int end = mk_min((task + 1) * MK_DOTS_OF_TASK, c->count);
+  (void)worker;
+  for (mk_int i = task * MK_DOTS_OF_TASK; i < end; i++) {
+    mk_int row = c->indices[i], next = c->indices[mk_min(i + 1, end - 1)];
+    double bias = c->bias ? (double)mk_load1(c->bias + row) : 0;
+    c->y[i] = (float)(bias + c->kernels->dot(c->k, c->x, c->w + row * c->ldw, c->w + next * c->ldw));
   }
-  return found;
+}
+
+void mk_rows_at(
+  mk_pool *pool, mk_int k, const float *x, const float *w, mk_int ldw, const float *bias, mk_int count,
+  const mk_int *indices, float *y) {
+  mk_dots_call call = {mk_current_kernels(), k, ldw, count, x, w, bias, indices, y};
+  mk_parallel(mk_pool_for(pool, k * count, MK_PARALLEL_ELEMENTS), mk_ceil_div(count, MK_DOTS_OF_TASK), mk_dots_task, &call);
 }

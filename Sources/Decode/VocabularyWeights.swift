@@ -56,6 +56,17 @@ struct VocabularyWeights {
     return Float(sum)
   }
 
+  /// The logits of `count` tokens from one state [width], each in double precision and rounded once; the weights must be
+  /// row-major.
+  func logits(
+    _ hidden: UnsafePointer<Float>, tokens: UnsafePointer<mk_int>, count: Int, into logits: UnsafeMutablePointer<Float>,
+    _ pool: OpaquePointer
+  ) {
+    mk_rows_at(
+      pool, width, hidden, UnsafePointer(matrix.pointer.assumingMemoryBound(to: Float.self)), tokenStride, biases, count,
+      tokens, logits)
+  }
+
   /// All logits [rows, count] from states [rows, width], without packed weights; they must be row-major.
   func product(
     _ hidden: UnsafePointer<Float>, rows: Int, into logits: UnsafeMutablePointer<Float>, _ pool: OpaquePointer

@@ -68,6 +68,17 @@ private struct Case {
     return (best.token, Double(best.logit) - largest - log(sum))
   }
 
+  /// Each row for itself, one token of each.
+  func apart(excluding excluded: [[Int]] = []) -> LeadingTokens {
+    var wanted = LeadingTokens()
+    wanted.begin(1)
+    for row in 0..<rows {
+      wanted.append(sample: row)
+      if row < excluded.count { wanted.excluded[row] = excluded[row] }
+    }
+    return wanted
+  }
+
   func screened(_ context: ComputeContext) throws -> ScreenedLogits {
     let weights = VocabularyWeights(
       try Tensor(.float32, [count, width], matrix), bias: try bias.map { try Tensor(.float32, [count], $0) },
@@ -89,18 +100,22 @@ private struct Case {
       sharpness: sharpness, hasBias: seed % 2 == 0)
     let screened = try made.screened(context)
     var numbers = Numbers(seed + 1000)
-    var excluded = (0..<seed % 5).map { _ in numbers.index(below: made.count) }
+    let excluded = try (0..<made.rows).map { row in
+      // The winner itself may be excluded.
+      let winner = row % 2 == 1 ? [try #require(made.best(row, excluded: [])).token] : []
+      return (0..<seed % 5).map { _ in numbers.index(below: made.count) } + winner
+    }
     var decided = 0
     try made.states.withUnsafeBufferPointer { states in
       let states = try #require(states.baseAddress)
-      try screened.begin(states, rows: made.rows, onlyBest: true)
+      try screened.begin(states, rows: made.rows, wanted: made.apart(excluding: excluded))
       for row in 0..<made.rows {
-        let all = try #require(made.best(row, excluded: []))
-        // The winner itself may be excluded.
-        if row % 2 == 1 { excluded.append(all.token) }
-        let expected = try #require(made.best(row, excluded: excluded))
-        guard let found = try screened.best(row: row, excluded: excluded) else { continue }
+        let expected = try #require(made.best(row, excluded: excluded[row]))
+        guard let found = screened.leading(row: row)?.first else { continue }
         decided += 1
+        let normalizer = try #require(screened.normalizer(row: row))
+        #expect(abs(Double(made.logit(row, found.token)) - normalizer - found.logProbability) < 1e-9)
+        #expect(try screened.logit(row: row, token: found.token) == made.logit(row, found.token))
         #expect(found.token == expected.token)
         #expect(abs(found.logProbability - expected.logProbability) < 5e-3)
       }
@@ -111,6 +126,77 @@ private struct Case {
       }
     }
     #expect(decided == made.rows, "the screen should decide for such weights")
+  }
+
+  /// Rows of a sample compete: the best continuations of all of them are there, in order, with log-probabilities that add
+  /// up to those of exact logits.
+  @Test(arguments: 0..<16) func theLeadingTokensOfCompetingRows(seed: Int) throws {
+    let context = try requireContext()
+    let sharpness: Float = [0, 1, 3, 6][seed % 4]
+    let made = Case(
+      seed, count: [2999, 1000, 517][seed % 3], width: [64, 100, 131][seed / 3 % 3], rows: 2 + seed % 9,
+      sharpness: sharpness, hasBias: seed % 2 == 0)
+    var numbers = Numbers(seed + 2000)
+    var wanted = LeadingTokens()
+    wanted.begin(3 + seed % 8)
+    // Two samples, rows that have ended, and tokens that may not come.
+    for row in 0..<made.rows {
+      wanted.append(sample: row < made.rows / 2 ? 4 : 9, score: Double(numbers.normal()), isOver: row == 3)
+      for _ in 0..<seed % 4 { wanted.excluded[row].append(numbers.index(below: made.count)) }
+      if row % 2 == 0 { wanted.excluded[row].append(try #require(made.best(row, excluded: [])).token) }
+    }
+    let screened = try made.screened(context)
+    try made.states.withUnsafeBufferPointer { states in
+      try screened.begin(#require(states.baseAddress), rows: made.rows, wanted: wanted)
+    }
+    for sample in Set(wanted.samples) {
+      var expected: [(row: Int, token: Int, score: Double)] = []
+      var found: [(row: Int, token: Int, score: Double)] = []
+      for row in 0..<made.rows where wanted.samples[row] == sample && !wanted.isOver[row] {
+        let best = try #require(made.best(row, excluded: []))
+        let normalizer = Double(made.logit(row, best.token)) - best.logProbability
+        for token in 0..<made.count where !wanted.excluded[row].contains(token) {
+          expected.append((row, token, wanted.scores[row] + Double(made.logit(row, token)) - normalizer))
+        }
+        let leading = try #require(screened.leading(row: row), "the screen should decide for such weights")
+        #expect(leading.count <= wanted.count)
+        let values = leading.map(\.logProbability)
+        #expect(values == values.sorted(by: >))
+        found += leading.map { (row, $0.token, wanted.scores[row] + $0.logProbability) }
+      }
+      expected.sort { $0.score > $1.score }
+      found.sort { $0.score > $1.score }
+      #expect(found.count >= wanted.count)
+      for (one, other) in zip(found.prefix(wanted.count), expected) {
+        #expect(abs(one.score - other.score) < 5e-3)
+        // Tokens are the same unless rows are as close as normalizers are known.
+        if one.row == other.row { #expect(one.token == other.token || abs(one.score - other.score) < 1e-6) }
+      }
+      // Within a row nothing is approximate but what all of its tokens have in common.
+      for row in Set(found.map(\.row)) {
+        let ours = found.prefix(wanted.count).filter { $0.row == row }.map(\.token)
+        #expect(ours == expected.filter { $0.row == row }.prefix(ours.count).map(\.token))
+      }
+    }
+    if made.rows > 3 { #expect(screened.leading(row: 3) == nil) }
+  }
+
+  /// Where tokens are named later, sums are known and nothing is looked for.
+  @Test func normalizersAlone() throws {
+    let context = try requireContext()
+    let made = Case(5, count: 1200, width: 96, rows: 3, sharpness: 3, hasBias: true)
+    var wanted = made.apart()
+    wanted.count = 0
+    let screened = try made.screened(context)
+    try made.states.withUnsafeBufferPointer { states in
+      try screened.begin(#require(states.baseAddress), rows: made.rows, wanted: wanted)
+      for row in 0..<made.rows {
+        let best = try #require(made.best(row, excluded: []))
+        let expected = Double(made.logit(row, best.token)) - best.logProbability
+        #expect(abs(try #require(screened.normalizer(row: row)) - expected) < 5e-3)
+        #expect(screened.leading(row: row)?.isEmpty ?? true)
+      }
+    }
   }
 
   /// Equal rows: the smallest token comes, whichever is found first.
@@ -127,9 +213,9 @@ private struct Case {
     }
     let screened = try made.screened(context)
     try made.states.withUnsafeBufferPointer { states in
-      try screened.begin(#require(states.baseAddress), rows: made.rows, onlyBest: true)
+      try screened.begin(#require(states.baseAddress), rows: made.rows, wanted: made.apart())
       for row in 0..<made.rows {
-        let found = try #require(try screened.best(row: row, excluded: []))
+        let found = try #require(screened.leading(row: row)?.first)
         #expect(found.token == made.best(row, excluded: [])?.token)
       }
     }
@@ -152,9 +238,9 @@ private struct Case {
     let screened = try made.screened(context)
     var decided = 0
     try made.states.withUnsafeBufferPointer { states in
-      try screened.begin(#require(states.baseAddress), rows: made.rows, onlyBest: true)
+      try screened.begin(#require(states.baseAddress), rows: made.rows, wanted: made.apart())
       for row in 0..<made.rows {
-        guard let found = try screened.best(row: row, excluded: []) else { continue }
+        guard let found = screened.leading(row: row)?.first else { continue }
         decided += 1
         #expect(found.token == made.best(row, excluded: [])?.token)
         #expect(found.logProbability <= 0 && found.logProbability > -.infinity)
@@ -171,14 +257,14 @@ private struct Case {
     for channel in 64..<96 { made.states[channel] = 0 }
     let screened = try made.screened(context)
     try made.states.withUnsafeBufferPointer { states in
-      try screened.begin(#require(states.baseAddress), rows: 3, onlyBest: true)
-      #expect(try screened.best(row: 0, excluded: []) == nil)
-      #expect(try screened.best(row: 1, excluded: []) == nil)
+      try screened.begin(#require(states.baseAddress), rows: 3, wanted: made.apart())
+      #expect(screened.leading(row: 0) == nil)
+      #expect(screened.leading(row: 1) == nil)
       // All logits are equal: more candidates than are looked at.
-      #expect(try screened.best(row: 2, excluded: []) == nil)
+      #expect(screened.leading(row: 2) == nil)
       #expect(try screened.exactLogits()[3 * 600 - 1] == 0)
       // It does not try for ever.
-      try screened.begin(#require(states.baseAddress), rows: 3, onlyBest: true)
+      try screened.begin(#require(states.baseAddress), rows: 3, wanted: made.apart())
       #expect(!screened.isScreened)
     }
   }

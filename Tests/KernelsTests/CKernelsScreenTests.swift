@@ -50,31 +50,80 @@ extension CKernels {
     }
   }
 
-  /// Candidates are all that may be the largest, and the floor is what is certain.
-  @Test(arguments: [1, 255, 256, 257, 3000]) func screening(count: Int) {
+  /// Candidates are all that may reach the floor of their row.
+  @Test(arguments: [1, 63, 64, 65, 257, 3000], [MK_ISA_PORTABLE, MK_ISA_AVX2, MK_ISA_AVX512])
+  func screening(count: Int, isa: mk_isa) {
+    guard mk_isa_force(isa.rawValue) != 0 else { return }
+    defer { _ = mk_isa_force(MK_ISA_BEST.rawValue) }
+    let pool = mk_pool_create(2)
+    defer { mk_pool_destroy(pool) }
     var state: UInt32 = 3
     func number() -> Float {
       state = state &* 1_664_525 &+ 1_013_904_223
       return Float(state >> 8) / Float(1 << 23) - 1
     }
-    var logits = (0..<count).map { _ in number() }
+    let (rows, stride) = (4, count + 3)
+    var logits = (0..<rows * stride).map { _ in number() }
     var bounds = (0..<count).map { _ in abs(number()) * 0.1 }
     if count > 10 {
       (logits[3], logits[4], logits[5], bounds[6], bounds[7]) = (.nan, .infinity, -.infinity, .infinity, .nan)
     }
-    for norm in [0, 0.5, 3] as [Float] {
-      let floor = mk_screen_floor(count, logits, bounds, norm)
-      let known = (0..<count).map { logits[$0] - (norm * bounds[$0] + 0x1p-21 * abs(logits[$0])) }.filter { !$0.isNaN }
-      #expect(floor == known.max() ?? -.infinity)
-      let expected = (0..<count).filter {
-        !(logits[$0] + (norm * bounds[$0] + 0x1p-21 * abs(logits[$0])) < floor)
+    let norms: [Float] = [0, 0.5, 3, 0.5]
+    let floors: [Float] = [0.5, 0.7, 0.9, .infinity]
+    var upper: [[Float]] = []
+    for row in 0..<rows {
+      upper.append(
+        (0..<count).map { index in
+          let logit = logits[row * stride + index]
+          return logit + mk_screen_margin(logit, bounds[index], norms[row])
+        })
+    }
+    let expected = (0..<rows).map { row in (0..<count).filter { !(upper[row][$0] < floors[row]) } }
+    for most in [count, expected[1].count, max(expected[1].count - 1, 0)] {
+      var indices = [mk_int](repeating: -1, count: max(most, 1) * rows)
+      var counts = [mk_int](repeating: -1, count: rows)
+      mk_screen_rows(pool, rows, count, logits, stride, bounds, norms, floors, most, &indices, &counts)
+      for row in 0..<rows {
+        #expect(counts[row] == min(expected[row].count, most + 1))
+        if expected[row].count <= most {
+          #expect(Array(indices[row * most..<row * most + expected[row].count]) == expected[row])
+        }
       }
-      var indices = [mk_int](repeating: -1, count: count)
-      #expect(mk_screen_candidates(count, logits, bounds, norm, floor, count, &indices) == expected.count)
-      #expect(Array(indices.prefix(expected.count)) == expected)
-      if expected.count > 1 {
-        let most = expected.count - 1
-        #expect(mk_screen_candidates(count, logits, bounds, norm, floor, most, &indices) == most + 1)
+    }
+  }
+
+  @Test(arguments: [MK_ISA_PORTABLE, MK_ISA_AVX2, MK_ISA_AVX512]) func singleRowsAreExact(isa: mk_isa) {
+    guard mk_isa_force(isa.rawValue) != 0 else { return }
+    defer { _ = mk_isa_force(MK_ISA_BEST.rawValue) }
+    let pool = mk_pool_create(2)
+    defer { mk_pool_destroy(pool) }
+    var state: UInt32 = 11
+    func number() -> Float {
+      state = state &* 1_664_525 &+ 1_013_904_223
+      return Float(state >> 8) / Float(1 << 23) - 1
+    }
+    for (depth, count, taken) in [(1, 3, 1), (7, 20, 5), (64, 50, 17), (131, 90, 90), (768, 200, 33), (5, 4, 0)] {
+      let stride = depth + 3
+      let x = (0..<depth).map { _ in number() }
+      let w = (0..<count * stride).map { _ in number() }
+      let bias = (0..<count).map { _ in number() }
+      let indices = (0..<taken).map { ($0 * 7 + 2) % count }
+      for hasBias in [false, true] {
+        var y = [Float](repeating: 99, count: taken + 1)
+        bias.withUnsafeBufferPointer { bias in
+          mk_rows_at(pool, depth, x, w, stride, hasBias ? bias.baseAddress : nil, taken, indices, &y)
+        }
+        for (place, index) in indices.enumerated() {
+          var sum = hasBias ? Double(bias[index]) : 0
+          var magnitude = abs(sum)
+          for p in 0..<depth {
+            sum += Double(x[p]) * Double(w[index * stride + p])
+            magnitude += abs(Double(x[p]) * Double(w[index * stride + p]))
+          }
+          // Rounded once to float32; the sums in double precision are in another order.
+          #expect(abs(Double(y[place]) - sum) <= 0x1p-24 * abs(sum) + Double(depth + 2) * 0x1p-53 * magnitude)
+        }
+        #expect(y[taken] == 99)
       }
     }
   }

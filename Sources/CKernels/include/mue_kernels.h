@@ -118,12 +118,17 @@ void mk_rows_product(
  * rounding of the products comes to. Then abs(y_j - (x . w_j + b_j)) <= norm(x) bounds[j] + 2^-21 abs(y_j). */
 void mk_screen_bounds(
   mk_pool *pool, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, float *bounds);
-/* The largest value that some product is certain to reach; -inf when that is not known of any. norm: of x, rounded up. */
-float mk_screen_floor(mk_int n, const float *y, const float *bounds, float norm);
-/* Ascending, every j whose product may reach `floor`, NaN included; returns their number, most + 1 for more than `most`
- * (indices[most]). */
-mk_int mk_screen_candidates(
-  mk_int n, const float *y, const float *bounds, float norm, float floor, mk_int most, mk_int *indices);
+/* That bound. norm: of x, rounded up. */
+float mk_screen_margin(float y, float bound, float norm);
+/* For each row r of y, `ldy` apart: ascending from indices[r * most] on, every j whose product may reach floors[r], NaN
+ * included; counts[r] is their number, most + 1 for more than `most`. */
+void mk_screen_rows(
+  mk_pool *pool, mk_int rows, mk_int n, const float *y, mk_int ldy, const float *bounds, const float *norms,
+  const float *floors, mk_int most, mk_int *indices, mk_int *counts);
+/* y[i] = x[k] . w_j + b_j for row j = indices[i] of w: in double precision, rounded once. bias may be NULL. */
+void mk_rows_at(
+  mk_pool *pool, mk_int k, const float *x, const float *w, mk_int ldw, const float *bias, mk_int count,
+  const mk_int *indices, float *y);
 
 /* For each i in 0..<batch: c_i[m, n] = alpha * op(a_i) op(b_i). op(a) is [m, k]: stored [m, k] (lda), or [k, m] when
  * trans_a; op(b) is [k, n]: stored [k, n] (ldb), or [n, k] when trans_b. Operand i starts at its pointer +

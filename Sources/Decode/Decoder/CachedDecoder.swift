@@ -152,9 +152,9 @@ final class CachedDecoder: TokenDecoder {
       made.screened = screened
     }
     made.vocabulary = screen.count
-    var onlyBest = false
-    if case .best = wanted { onlyBest = true }
-    try screened.begin(UnsafePointer(hidden.output), rows: rows, onlyBest: onlyBest)
+    var leading: LeadingTokens?
+    if case .leading(let tokens) = wanted, screen.suffices(for: tokens) { leading = tokens }
+    try screened.begin(UnsafePointer(hidden.output), rows: rows, wanted: leading)
     charge(screen.width * screen.count * rows)
   }
 

@@ -1,3 +1,4 @@
+import CKernels
 import Tensor
 
 /// What one step of decoding leaves. It belongs to the decoder and is valid until the next step; its memory is used
@@ -46,7 +47,14 @@ final class DecodedStep {
     guard token >= 0, token < vocabulary else {
       throw MueError(.invalidArgument, "token \(token) is outside the vocabulary of \(vocabulary)")
     }
+    if let screened, screened.normalizer(row: row) != nil { return try screened.logit(row: row, token: token) }
     return try logits(row: row)[token]
+  }
+
+  /// The logarithm of the sum of all exponentials of a row's logits.
+  func normalizer(row: Int) throws(MueError) -> Double {
+    if logits == nil, let known = screened?.normalizer(row: row) { return known }
+    return Double(mk_logsumexp(try logits(row: row), vocabulary))
   }
 }
 

@@ -5,22 +5,33 @@ import Tensor
 /// The logits of one step where the vocabulary is screened: approximations of all, exact ones of those that matter, and
 /// all of them exactly when that is asked for or the approximations do not decide. Memory is used again by every step.
 ///
-/// The most probable token is certain: each token that the approximations' bounds leave a chance is computed exactly
-/// (in double precision, rounded once). Its log-probability is that exact logit less the logarithm of a sum in which the
+/// The leading tokens are certain: each token that the approximations' bounds leave a chance is computed exactly (in double
+/// precision, rounded once). Log-probabilities are exact logits less the logarithm of a sum in which at least the
 /// `exactTerms` largest terms are exact too and the others, of which there may be many but each is small, are
 /// approximations.
 final class ScreenedLogits {
-  /// More candidates than that are no gain over the whole product.
+  /// More candidates of a row than that are no gain over the whole product.
   static let mostCandidates = 256
   static let exactTerms = 32
   /// Rows that so many steps have read stay in memory: most steps read ones that another one has read.
   private static let stepsOfRows = 8
-  /// After so many steps in which the approximations did not decide they are left out.
+  /// After so many rows in succession in which the approximations did not decide they are left out.
   private static let mostFailures = 3
+  /// By how much a competitor's normalizer may still change when its candidates are computed.
+  private static let normalizerSlack = 0.01
+
+  /// What is known of a row.
+  private struct Row {
+    var norm: Float = 0
+    var normalizer = 0.0
+    var isDecided = false
+    /// In `leading`.
+    var found = 0..<0
+  }
 
   private let screen: VocabularyScreen
   private let context: ComputeContext
-  private var rows = 0
+  private var rows: [Row] = []
   /// [rows, width]
   private var hidden: UnsafePointer<Float>?
   /// [rows, vocabulary]
@@ -31,14 +42,23 @@ final class ScreenedLogits {
   private var steps = 0
   private(set) var isScreened = false
   private var failures = 0
-  private var candidates = [mk_int](repeating: 0, count: mostCandidates + exactTerms)
-  private var largest = [Float](repeating: 0, count: exactTerms)
-  private var kept: [Float] = []
+  private var leading: [NextToken] = []
+
+  // The largest approximations, [row][taken], and the candidates beside them, [row][mostCandidates].
+  private var taken = 0
+  private var largest: [Float] = []
+  private var tokens: [mk_int] = []
+  private var normalizers: [Float] = []
+  private var norms: [Float] = []
+  private var floors: [Float] = []
+  private var candidates: [mk_int] = []
+  private var counts: [mk_int] = []
+  private var logits = [Float](repeating: 0, count: mostCandidates)
+  private var best: [Double] = []
 
   init(_ screen: VocabularyScreen, _ context: ComputeContext) {
     self.screen = screen
     self.context = context
-    kept.reserveCapacity(Self.mostCandidates)
   }
 
   deinit { releaseRows() }
@@ -52,13 +72,14 @@ final class ScreenedLogits {
   ///
   /// - Parameters:
   ///   - hidden: [rows, width], valid until the next step.
-  ///   - onlyBest: whether the most probable tokens are enough.
-  func begin(_ hidden: UnsafePointer<Float>, rows: Int, onlyBest: Bool) throws(MueError) {
+  ///   - wanted: nil for all logits, exactly.
+  func begin(_ hidden: UnsafePointer<Float>, rows count: Int, wanted: LeadingTokens?) throws(MueError) {
     self.hidden = hidden
-    self.rows = rows
+    rows.resize(to: count, with: Row())
+    leading.removeAll(keepingCapacity: true)
     isExact = false
-    isScreened = onlyBest && failures < Self.mostFailures
-    guard isScreened else {
+    isScreened = wanted != nil && failures < Self.mostFailures
+    guard isScreened, let wanted else {
       _ = try exactLogits()
       return
     }
@@ -66,16 +87,12 @@ final class ScreenedLogits {
     defer { context.workspace.trace?.end() }
     if steps == Self.stepsOfRows { releaseRows() }
     steps += 1
-    let approximations = try room(&approximations)
-    let (width, count) = (screen.width, screen.count)
-    try context.workspace.scratch.reserve(
-      Int(clamping: mk_linear_scratch(context.pool, MK_WEIGHTS_INT8, min(rows, MK_NARROW_ROWS), width, count)))
-    // Few rows at a time: more of them would be quantised too, and the bounds are for states as they are.
-    for first in stride(from: 0, to: rows, by: MK_NARROW_ROWS) {
-      mk_linear(
-        context.pool, MK_WEIGHTS_INT8, min(rows - first, MK_NARROW_ROWS), width, count,
-        hidden + first * width, width, screen.packed, screen.weights.biases, MK_ACT_NONE, nil, 0,
-        approximations + first * count, count, context.workspace.scratch.base)
+    try approximate(hidden)
+    try normalize(hidden, wanted)
+    try findCandidates(wanted)
+    for row in rows.indices where !wanted.isOver[row] {
+      try collect(row, hidden, wanted)
+      failures = rows[row].isDecided ? 0 : failures + 1
     }
   }
 
@@ -87,62 +104,174 @@ final class ScreenedLogits {
     defer { context.workspace.trace?.end() }
     if !isExact {
       screen.keepWeights()
-      try screen.weights.product(hidden, rows: rows, into: target, context.pool)
+      try screen.weights.product(hidden, rows: rows.count, into: target, context.pool)
     }
     isExact = true
     return UnsafePointer(target)
   }
 
-  /// The most probable token of a row that is not excluded, the smallest among equals; nil when the approximations do
-  /// not decide: then the exact logits do.
-  func best(row: Int, excluded: [Int]) throws(MueError) -> NextToken? {
-    guard isScreened, let hidden else { return nil }
-    let count = screen.count
-    let state = hidden + row * screen.width
-    let logits = try room(&approximations) + row * count
-    var square = 0.0
-    for channel in 0..<screen.width { square += Double(state[channel]) * Double(state[channel]) }
-    let norm = Float(square.squareRoot() * (1 + 1e-6))
-    guard norm.isFinite else { return undecided() }
-
-    // Excluded tokens have their part in the sum, but no say in which is best.
-    kept.removeAll(keepingCapacity: true)
-    guard excluded.count <= Self.mostCandidates else { return undecided() }
-    for token in excluded where token >= 0 && token < count {
-      kept.append(logits[token])
-      logits[token] = -.infinity
-    }
-    let floor = mk_screen_floor(count, logits, screen.bounds, norm)
-    let found = mk_screen_candidates(
-      count, logits, screen.bounds, norm, floor, Self.mostCandidates, &candidates)
-    for token in excluded.reversed() where token >= 0 && token < count { logits[token] = kept.removeLast() }
-    guard floor > -.infinity, found <= Self.mostCandidates else { return undecided() }
-
-    var best = (token: -1, logit: -Float.infinity)
-    for index in 0..<found {
-      let token = candidates[index]
-      let logit = try screen.weights.logit(state, token: token)
-      logits[token] = logit
-      // False for NaN too.
-      if logit > best.logit, !excluded.contains(token) { best = (token, logit) }
-    }
-    guard best.token >= 0, best.logit.isFinite else { return undecided() }
-    let terms = min(Self.exactTerms, count)
-    mk_topk(logits, count, terms, &largest, &candidates)
-    for index in 0..<terms { logits[candidates[index]] = try screen.weights.logit(state, token: candidates[index]) }
-    let logProbability = Double(best.logit) - Double(mk_logsumexp(logits, count))
-    guard logProbability > -.infinity else { return undecided() }
-    failures = 0
-    return NextToken(token: best.token, logProbability: logProbability)
+  /// The most probable tokens of a row that are not excluded, best first, the smaller first among equals: as many as were
+  /// wanted, or those of them that can be among the wanted ones of its sample. nil when the approximations do not decide:
+  /// then the exact logits do.
+  func leading(row: Int) -> ArraySlice<NextToken>? {
+    isScreened && rows[row].isDecided ? leading[rows[row].found] : nil
   }
 
-  private func undecided() -> NextToken? {
-    failures += 1
-    return nil
+  /// The logarithm of the sum of all exponentials; nil when it is for the exact logits to say.
+  func normalizer(row: Int) -> Double? { isScreened && rows[row].isDecided ? rows[row].normalizer : nil }
+
+  /// One logit, exactly.
+  func logit(row: Int, token: Int) throws(MueError) -> Float {
+    guard let hidden else { throw MueError(.internal, "logits before a step") }
+    return try screen.weights.logit(hidden + row * screen.width, token: token)
+  }
+
+  private func approximate(_ hidden: UnsafePointer<Float>) throws(MueError) {
+    let approximations = try room(&approximations)
+    let (width, count) = (screen.width, screen.count)
+    try context.workspace.scratch.reserve(
+      Int(clamping: mk_linear_scratch(context.pool, MK_WEIGHTS_INT8, min(rows.count, MK_NARROW_ROWS), width, count)))
+    // Few rows at a time: more of them would be quantised too, and the bounds are for states as they are.
+    for first in stride(from: 0, to: rows.count, by: MK_NARROW_ROWS) {
+      mk_linear(
+        context.pool, MK_WEIGHTS_INT8, min(rows.count - first, MK_NARROW_ROWS), width, count,
+        hidden + first * width, width, screen.packed, screen.weights.biases, MK_ACT_NONE, nil, 0,
+        approximations + first * count, count, context.workspace.scratch.base)
+    }
+  }
+
+  /// The largest terms of each row, exactly, and its normalizer. They are no candidates any more.
+  private func normalize(_ hidden: UnsafePointer<Float>, _ wanted: LeadingTokens) throws(MueError) {
+    let (width, count) = (screen.width, screen.count)
+    let approximations = try room(&approximations)
+    taken = min(max(Self.exactTerms, wanted.count + wanted.mostExcluded), count)
+    largest.resize(to: taken * rows.count, with: 0)
+    tokens.resize(to: taken * rows.count, with: 0)
+    normalizers.resize(to: rows.count, with: 0)
+    mk_rank_rows(
+      context.pool, rows.count, count, approximations, count, taken, &largest, &tokens, &normalizers)
+    for row in rows.indices where !wanted.isOver[row] {
+      let state = hidden + row * width
+      var square = 0.0
+      for channel in 0..<width { square += Double(state[channel]) * Double(state[channel]) }
+      rows[row].norm = Float(square.squareRoot() * (1 + 1e-6))
+      rows[row].normalizer = Double(normalizers[row])
+      rows[row].isDecided = rows[row].norm.isFinite
+      try makeExact(row, state, tokens: &tokens, values: &largest, at: row * taken, count: taken)
+      // Infinity would be as good as no number.
+      for place in row * taken..<(row + 1) * taken {
+        approximations[row * count + tokens[place]] = -.greatestFiniteMagnitude
+      }
+    }
+  }
+
+  /// Which tokens beside the largest terms may be among the wanted ones.
+  private func findCandidates(_ wanted: LeadingTokens) throws(MueError) {
+    norms.resize(to: rows.count, with: 0)
+    floors.resize(to: rows.count, with: .infinity)
+    candidates.resize(to: Self.mostCandidates * rows.count, with: 0)
+    counts.resize(to: rows.count, with: 0)
+    guard wanted.count > 0 else { return }
+    var first = 0
+    while first < rows.count {
+      var end = first + 1
+      while end < rows.count, wanted.samples[end] == wanted.samples[first] { end += 1 }
+      findFloors(first..<end, wanted)
+      first = end
+    }
+    mk_screen_rows(
+      context.pool, rows.count, screen.count, try room(&approximations), screen.count, screen.bounds, norms, floors,
+      Self.mostCandidates, &candidates, &counts)
+  }
+
+  /// The logit that a token of each row of a sample must reach: one that enough tokens reach.
+  private func findFloors(_ group: Range<Int>, _ wanted: LeadingTokens) {
+    best.removeAll(keepingCapacity: true)
+    let origin = wanted.scores[group.lowerBound] - rows[group.lowerBound].normalizer
+    func offset(_ row: Int) -> Double { wanted.scores[row] - rows[row].normalizer - origin }
+    for row in group where rows[row].isDecided {
+      for place in row * taken..<(row + 1) * taken where !wanted.excluded[row].contains(tokens[place]) {
+        insertBest(Double(largest[place]) + offset(row), among: wanted.count)
+      }
+    }
+    for row in group where rows[row].isDecided {
+      guard best.count == wanted.count else {
+        rows[row].isDecided = false
+        continue
+      }
+      norms[row] = rows[row].norm
+      floors[row] = Float(best[best.count - 1] - offset(row) - (group.count > 1 ? Self.normalizerSlack : 0)).nextDown
+    }
+  }
+
+  private func insertBest(_ value: Double, among count: Int) {
+    guard best.count < count || value > best[count - 1] else { return }
+    if best.count == count { best.removeLast() }
+    var place = best.count
+    while place > 0, value > best[place - 1] { place -= 1 }
+    best.insert(value, at: place)
+  }
+
+  /// The leading tokens of a row, from its largest terms and its candidates.
+  private func collect(_ row: Int, _ hidden: UnsafePointer<Float>, _ wanted: LeadingTokens) throws(MueError) {
+    guard rows[row].isDecided, counts[row] <= Self.mostCandidates else {
+      rows[row].isDecided = false
+      return
+    }
+    let (begin, first) = (leading.count, row * Self.mostCandidates)
+    let approximations = try room(&approximations) + row * screen.count
+    for index in 0..<counts[row] { logits[index] = approximations[candidates[first + index]] }
+    try makeExact(
+      row, hidden + row * screen.width, tokens: &candidates, values: &logits, at: 0, tokensAt: first, count: counts[row])
+    guard rows[row].isDecided, wanted.count > 0 else { return }
+    for place in row * taken..<(row + 1) * taken {
+      insert(tokens[place], largest[place], since: begin, row, wanted)
+    }
+    for index in 0..<counts[row] { insert(candidates[first + index], logits[index], since: begin, row, wanted) }
+    for place in begin..<leading.count { leading[place].logProbability -= rows[row].normalizer }
+    rows[row].found = begin..<leading.count
+    rows[row].isDecided = leading.count > begin
+  }
+
+  /// Puts a token with its logit where it belongs among those since `begin`.
+  private func insert(_ token: Int, _ logit: Float, since begin: Int, _ row: Int, _ wanted: LeadingTokens) {
+    guard !wanted.excluded[row].contains(token) else { return }
+    let next = NextToken(token: token, logProbability: Double(logit))
+    func precedes(_ other: NextToken) -> Bool {
+      (next.logProbability, -next.token) > (other.logProbability, -other.token)
+    }
+    guard leading.count - begin < wanted.count || leading.last.map(precedes) == true else { return }
+    if leading.count - begin == wanted.count { leading.removeLast() }
+    var place = leading.count
+    while place > begin, precedes(leading[place - 1]) { place -= 1 }
+    leading.insert(next, at: place)
+  }
+
+  /// Replaces approximate logits of a row, `count` from `first` on, by exact ones, in its normalizer too. A row with one
+  /// that is no number is left to the exact logits.
+  private func makeExact(
+    _ row: Int, _ state: UnsafePointer<Float>, tokens: inout [mk_int], values: inout [Float], at first: Int,
+    tokensAt firstToken: Int? = nil, count: Int
+  ) throws(MueError) {
+    guard rows[row].isDecided, count > 0 else { return }
+    let normalizer = rows[row].normalizer
+    var change = 0.0
+    for index in first..<first + count { change -= exponential(Double(values[index]) - normalizer) }
+    tokens.withUnsafeBufferPointer { tokens in
+      values.withUnsafeMutableBufferPointer { values in
+        guard let tokens = tokens.baseAddress, let values = values.baseAddress else { return }
+        screen.weights.logits(
+          state, tokens: tokens + (firstToken ?? first), count: count, into: values + first, context.pool)
+      }
+    }
+    for index in first..<first + count { change += exponential(Double(values[index]) - normalizer) }
+    rows[row].normalizer = normalizer + logarithm(1 + change)
+    // What remains must be more than the rounding of what was taken away.
+    rows[row].isDecided = change > -0.99 && rows[row].normalizer.isFinite
   }
 
   private func room(_ buffer: inout Buffer?) throws(MueError) -> UnsafeMutablePointer<Float> {
-    let bytes = try Shape.byteCount([rows, screen.count], .float32)
+    let bytes = try Shape.byteCount([rows.count, screen.count], .float32)
     if let buffer, buffer.byteCount >= bytes { return buffer.base.assumingMemoryBound(to: Float.self) }
     let made = try Buffer(byteCount: bytes)
     buffer = made

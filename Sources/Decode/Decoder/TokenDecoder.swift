@@ -10,8 +10,8 @@ struct RowCost {
 enum WantedLogits {
   /// Of the whole vocabulary, exactly.
   case all
-  /// What it takes to find the most probable tokens.
-  case best
+  /// What it takes to find the most probable tokens, and log-probabilities of single ones.
+  case leading(LeadingTokens)
   /// For each row only those of these tokens.
   case of([[Int]])
 

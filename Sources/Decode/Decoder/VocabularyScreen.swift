@@ -2,8 +2,8 @@ import CKernels
 import Kernels
 import Tensor
 
-/// The product with a large vocabulary in eight bits, with the error that each logit can have: what greedy search looks
-/// at before it computes a few logits exactly. Made once per model.
+/// The product with a large vocabulary in eight bits, with the error that each logit can have: what a search looks at
+/// before it computes a few logits exactly. Made once per model.
 ///
 /// The weights' own rows stay where they are, in the mapped file; only few of them are read.
 struct VocabularyScreen {
@@ -13,6 +13,9 @@ struct VocabularyScreen {
   let weights: VocabularyWeights
   private let pages: WeightPages
   private let memory: Buffer
+  /// Whether normalizers may have terms of eight bits where they are more than reported: their errors are below what the
+  /// states were rounded by.
+  private let isRounded: Bool
   private let boundsAt: Int
 
   /// - Parameters:
@@ -32,6 +35,7 @@ struct VocabularyScreen {
       mk_linear_errors(context.pool, MK_WEIGHTS_INT8, source, width, 1, width, count, target, bounds)
       mk_screen_bounds(context.pool, source, width, 1, width, count, bounds)
     }
+    isRounded = context.weights.precision != .float32
     self.weights = weights
     self.pages = pages
     self.boundsAt = boundsAt
@@ -42,6 +46,10 @@ struct VocabularyScreen {
 
   /// Gives back to the system what few rows of the weights have brought in.
   func releaseWeights() { pages.release(weights) }
+
+  /// Whether the eight bits may stand for all but a few logits. Sums of log-probabilities that are compared in full
+  /// precision take normalizers of exact logits.
+  func suffices(for wanted: LeadingTokens) -> Bool { isRounded || (wanted.count == 1 && !wanted.competes) }
 
   var width: Int { weights.width }
   var count: Int { weights.count }

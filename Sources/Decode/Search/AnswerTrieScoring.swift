@@ -86,9 +86,11 @@ struct AnswerTrieScoring {
       tokens.append(tokens[tokens.count - 1])
       candidates.append([])
     }
+    var leading = LeadingTokens()
+    for row in 0..<decoder.rows { leading.append(sample: row, isOver: row >= branches.count) }
     let made = try decoder.step(
       tokens: tokens, threshold: options.thresholds.decoder.theta, options: options,
-      logits: normalization == .answers ? .of(candidates) : .all)
+      logits: normalization == .answers ? .of(candidates) : .leading(leading))
     scoring.layersMilliseconds += made.layersMilliseconds
     scoring.headMilliseconds += made.headMilliseconds
     var following: [Branch] = []
@@ -121,7 +123,7 @@ struct AnswerTrieScoring {
       TokenRanking.logSoftmax(&logits)
       return logits
     }
-    let normalizer = Double(mk_logsumexp(try made.logits(row: row), made.vocabulary))
+    let normalizer = try made.normalizer(row: row)
     return logits.map { $0 - normalizer }
   }
 }

@@ -62,7 +62,7 @@ struct BeamSearch {
   private var tokens: [Int] = []
   private var allowed: [[Int]] = []
   private var candidates: [Candidate] = []
-  private var excluded: [Int] = []
+  private var leading = LeadingTokens()
   private var history: [Int] = []
   private var ranking = TokenRanking()
 
@@ -95,9 +95,9 @@ struct BeamSearch {
     let (rows, overflow) = (prefixes.count &* options.beams).multipliedReportingOverflow(by: 2 * options.steps)
     nodes.reserveCapacity(SearchOptions.room(overflow ? .max : rows))
     let mostExcluded = options.mostExcluded(prefix: prefixes.first?.count ?? 0)
-    excluded.reserveCapacity(mostExcluded)
-    ranking.reserve(
-      2 * options.beams, excluded: mostExcluded, rows: SearchOptions.room(prefixes.count * options.beams))
+    let most = SearchOptions.room(prefixes.count * options.beams)
+    leading.reserve(rows: most, excluded: mostExcluded)
+    ranking.reserve(2 * options.beams, excluded: mostExcluded, rows: most)
     candidates.reserveCapacity(2 * options.beams)
     history.reserveCapacity((prefixes.first?.count ?? 0) + SearchOptions.room(options.steps))
   }
@@ -106,26 +106,26 @@ struct BeamSearch {
   private mutating func advance(_ decoder: any TokenDecoder, _ step: Int, _ run: RunOptions) throws(MueError) {
     tokens.removeAll(keepingCapacity: true)
     allowed.removeAll(keepingCapacity: true)
-    for hypothesis in open {
+    leading.begin(step < options.maxTokens ? 2 * options.beams : 0)
+    for (row, hypothesis) in open.enumerated() {
       tokens.append(
         hypothesis.last >= 0
           ? nodes[hypothesis.last].next.token : try GreedySearch.lastToken(prefixes[hypothesis.sample]))
       if let set = options.allowed { allowed.append(set.tokens(at: hypothesis.place)) }
+      leading.append(sample: hypothesis.sample, score: hypothesis.sum)
+      findHistory(hypothesis)
+      options.findExcluded(after: history, generated: step, into: &leading.excluded[row])
     }
     let threshold = run.thresholds.decoder.value(step: step, maxSteps: options.maxTokens)
     let made = try decoder.step(
-      tokens: tokens, threshold: threshold, options: run, logits: options.allowed == nil ? .all : .of(allowed))
+      tokens: tokens, threshold: threshold, options: run,
+      logits: WantedLogits(options.allowed == nil ? nil : allowed, else: .leading(leading)))
     run.trace?.begin("search")
     defer { run.trace?.end() }
     following.removeAll(keepingCapacity: true)
     parents.removeAll(keepingCapacity: true)
-    if options.allowed == nil, step < options.maxTokens {
-      var mostExcluded = 0
-      for row in open.indices {
-        findExcluded(row, step)
-        mostExcluded = max(mostExcluded, excluded.count)
-      }
-      try ranking.look(at: open.indices, 2 * options.beams, excluded: mostExcluded, in: made)
+    if options.allowed == nil, leading.count > 0, made.screened?.isScreened != true {
+      try ranking.look(at: open.indices, leading.count, excluded: leading.mostExcluded, in: made)
     }
     var first = 0
     while first < open.count {
@@ -153,8 +153,7 @@ struct BeamSearch {
       if step == options.maxTokens {
         try ranking.only(options.endToken, of: row, in: made, allowed: only)
       } else {
-        findExcluded(row, step)
-        try ranking.rank(2 * options.beams, of: row, in: made, allowed: only, excluded: excluded)
+        try ranking.rank(2 * options.beams, of: row, in: made, allowed: only, excluded: leading.excluded[row])
       }
       for next in ranking.found {
         insert(Candidate(row: row, next: next, sum: open[row].sum + next.logProbability))
@@ -206,12 +205,6 @@ struct BeamSearch {
     var (count, node) = (0, hypothesis.last)
     while node >= 0 { (count, node) = (count + 1, nodes[node].before) }
     return count
-  }
-
-  /// Tokens that may not follow a row's hypothesis, into `excluded`.
-  private mutating func findExcluded(_ row: Int, _ step: Int) {
-    findHistory(open[row])
-    options.findExcluded(after: history, generated: step, into: &excluded)
   }
 
   /// What the decoder has read for a hypothesis, into `history`.

@@ -19,11 +19,11 @@ enum GreedySearch {
     var tokens = try prefixes.map { (prefix) throws(MueError) in try lastToken(prefix) }
     var allowed = options.allowed.map { allowed in places.map { allowed.tokens(at: $0) } }
     var ranking = TokenRanking()
-    var excluded: [Int] = []
+    var leading = LeadingTokens()
     // From here on a step allocates nothing.
     let mostExcluded = options.mostExcluded(prefix: prefixes.first?.count ?? 0)
-    excluded.reserveCapacity(mostExcluded)
     ranking.reserve(1, excluded: mostExcluded)
+    leading.reserve(rows: rows, excluded: mostExcluded)
     for row in 0..<rows {
       results[row].reserve(SearchOptions.room(options.greedySteps))
       histories[row].reserveCapacity(prefixes[row].count + SearchOptions.room(options.greedySteps))
@@ -31,13 +31,17 @@ enum GreedySearch {
     }
     for step in 0..<options.greedySteps {
       let threshold = run.thresholds.decoder.value(step: step, maxSteps: options.maxTokens)
+      leading.begin(1)
+      for row in 0..<rows {
+        leading.append(sample: row, isOver: !isOpen[row])
+        options.findExcluded(after: histories[row], generated: step, into: &leading.excluded[row])
+      }
       let made = try decoder.step(
-        tokens: tokens, threshold: threshold, options: run, logits: WantedLogits(allowed, else: .best))
+        tokens: tokens, threshold: threshold, options: run, logits: WantedLogits(allowed, else: .leading(leading)))
       run.trace?.begin("search")
       defer { run.trace?.end() }
       for row in 0..<rows where isOpen[row] {
-        options.findExcluded(after: histories[row], generated: step, into: &excluded)
-        try ranking.rank(1, of: row, in: made, allowed: allowed?[row], excluded: excluded)
+        try ranking.rank(1, of: row, in: made, allowed: allowed?[row], excluded: leading.excluded[row])
         guard let next = ranking.found.first else {
           throw MueError(.unsupported, "no token may follow: the constraints of this request exclude them all")
         }

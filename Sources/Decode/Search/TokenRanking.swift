@@ -22,7 +22,7 @@ struct TokenRanking {
   }
 
   /// Looks at the logits of `rows` by all threads at once, so that `rank` finds up to `count` tokens of each beside
-  /// `excluded` others at hand. It stands until it is called again: once for each step, or never.
+  /// `excluded` others at hand. It stands until it is called again: once for each step that is not screened, or never.
   mutating func look(at rows: Range<Int>, _ count: Int, excluded: Int, in made: DecodedStep) throws(MueError) {
     looked = rows
     taken = min(count + excluded, made.vocabulary)
@@ -52,8 +52,8 @@ struct TokenRanking {
       }
       return
     }
-    if count == 1, let next = try made.screened?.best(row: row, excluded: excluded) {
-      found.append(next)
+    if let leading = made.screened?.leading(row: row) {
+      found.append(contentsOf: leading.prefix(count))
       return
     }
     let isAlone = !looked.contains(row)
@@ -79,8 +79,7 @@ struct TokenRanking {
       try normalize(allowed, of: row, in: made)
       if let index = allowed.firstIndex(of: token) { logProbability = logProbabilities[index] }
     } else if token >= 0, token < made.vocabulary {
-      let logits = try made.logits(row: row)
-      logProbability = Double(logits[token]) - Double(mk_logsumexp(logits, made.vocabulary))
+      logProbability = Double(try made.logit(row: row, candidate: 0, token: token)) - (try made.normalizer(row: row))
     }
     if logProbability > -.infinity { found.append(NextToken(token: token, logProbability: logProbability)) }
   }
