@@ -63,8 +63,8 @@ struct VocabularyWeights {
     _ pool: OpaquePointer
   ) {
     mk_rows_at(
-      pool, width, hidden, UnsafePointer(matrix.pointer.assumingMemoryBound(to: Float.self)), tokenStride, biases, count,
-      tokens, logits)
+      pool, width, hidden, UnsafePointer(matrix.pointer.assumingMemoryBound(to: Float.self)), tokenStride, biases,
+      count, tokens, logits)
   }
 
   /// All logits [rows, count] from states [rows, width], without packed weights; they must be row-major.

@@ -222,7 +222,8 @@ final class ScreenedLogits {
     let approximations = try room(&approximations) + row * screen.count
     for index in 0..<counts[row] { logits[index] = approximations[candidates[first + index]] }
     try makeExact(
-      row, hidden + row * screen.width, tokens: &candidates, values: &logits, at: 0, tokensAt: first, count: counts[row])
+      row, hidden + row * screen.width, tokens: &candidates, values: &logits, at: 0, tokensAt: first, count: counts[row]
+    )
     guard rows[row].isDecided, wanted.count > 0 else { return }
     for place in row * taken..<(row + 1) * taken {
       insert(tokens[place], largest[place], since: begin, row, wanted)
