@@ -24,9 +24,25 @@ MK_INLINE void mk_pixel_range(
   vu_store(low, below);
 }
 
-// The integers of a vector of four channels: bytes of a unit, or pairs of int16 in the order that mk_pair_units has.
+// Scale, 1 / scale and zero of the largest and smallest elements that mk_pixel_range found.
+MK_INLINE void mk_pixel_scales(vi above, vu below, vf *scale, vf *inverse, vi *zero) {
+  vi finite = (above < 0x7f800000) & (below < 0xff800000);
+  vf largest = vf_select(finite, (vf)above, (vf)0.0f);
+  vf smallest = vf_select(finite & ((vi)below < 0), (vf)below, (vf)0.0f); // no negative one: bits of a positive number
+  vf part = smallest / 254;
+  vf step = largest / 254 - part;
+  step = vf_select(step < MK_LEAST_SCALE, (vf)0.0f, step);
+  *inverse = vf_select(step > 0, 1 / step, (vf)0.0f);
+  vf steps = smallest * *inverse;
+  *scale = vf_select(finite, step, (vf)__builtin_nanf(""));
+  *zero = -vf_round_between(steps, -255, 0);
+}
+
+// The integers of a vector of four channels: bytes of a unit, or pairs of int16 in the order that mk_pair_units has, those of
+// the second and fourth channel `half` behind.
 MK_INLINE void mk_pixel_units(
-  const int bytes, const int whole, const float *x, const mk_int at[4], mk_int n, vf inverse, vi zero, uint32_t *out) {
+  const int bytes, const int whole, const float *x, const mk_int at[4], mk_int n, vf inverse, vi zero, uint32_t *out,
+  mk_int half) {
   const vf magic = 0x1.8p23f;
   vf origin = magic + __builtin_convertvector(zero, vf);
   vu q[4];
@@ -42,7 +58,7 @@ MK_INLINE void mk_pixel_units(
 #pragma clang loop unroll(full)
     for (int r = 0; r < 4; r++) q[r] -= (vu)zero;
     vu_store(out, (q[0] & 0xffff) | q[2] << 16);
-    vu_store(out + MK_PANEL, (q[1] & 0xffff) | q[3] << 16);
+    vu_store(out + half, (q[1] & 0xffff) | q[3] << 16);
   }
 }
 
@@ -75,18 +91,12 @@ MK_INLINE void mk_quantise_pixels(
     }
   }
   for (mk_int i = 0; i < end; i += MK_WIDTH) {
-    vi above = (vi)vu_load(high + i), below = (vi)vu_load(low + i);
-    vi finite = (above < 0x7f800000) & ((vu)below < 0xff800000);
-    vf largest = vf_select(finite, (vf)above, (vf)0.0f);
-    vf smallest = vf_select(finite & (below < 0), (vf)below, (vf)0.0f); // no negative one: bits of a positive number
-    vf part = smallest / 254;
-    vf scale = largest / 254 - part;
-    scale = vf_select(scale < MK_LEAST_SCALE, (vf)0.0f, scale);
-    vf inverse = vf_select(scale > 0, 1 / scale, (vf)0.0f);
-    vf steps = smallest * inverse;
-    vf_store(scales + i, vf_select(finite, scale, (vf)__builtin_nanf("")));
+    vf scale, inverse;
+    vi zero;
+    mk_pixel_scales((vi)vu_load(high + i), vu_load(low + i), &scale, &inverse, &zero);
+    vf_store(scales + i, scale);
     vf_store(inverses + i, inverse);
-    vu_store(zeros + i, (vu)-vf_round_between(steps, -255, 0));
+    vu_store(zeros + i, (vu)zero);
   }
   for (mk_int c = 0; c < channels; c += 4) {
     mk_int at[4];
@@ -97,9 +107,9 @@ MK_INLINE void mk_quantise_pixels(
       vi zero = (vi)vu_load(zeros + i);
       uint32_t *o = to + i / MK_PANEL * panel + i % MK_PANEL;
       if (pixels - i >= MK_WIDTH) {
-        mk_pixel_units(bytes, 1, x + i, at, 0, inverse, zero, o);
+        mk_pixel_units(bytes, 1, x + i, at, 0, inverse, zero, o, MK_PANEL);
       } else {
-        mk_pixel_units(bytes, 0, x + i, at, pixels - i, inverse, zero, o);
+        mk_pixel_units(bytes, 0, x + i, at, pixels - i, inverse, zero, o, MK_PANEL);
       }
     }
   }

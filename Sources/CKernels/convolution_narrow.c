@@ -1,45 +1,52 @@
-// Convolutions of narrow operands. Integers, 1 x 1 only: y[channel, pixel] = scale[channel] scale[pixel] (sum over depths of
-// w[channel, depth] (u[depth, pixel] - zero[pixel])), w being signed bytes and u unsigned ones. A pixel has a scale and a zero
-// of its own, over its input channels, as a row of a product has (linear_blocks.c). bf16: products of rounded weights and
-// pixels, sums in float32.
+// Convolutions of narrow operands. Integers: y[channel, pixel] = scale[channel] scale[pixel] (sum over depths of w[channel,
+// depth] (u[depth, pixel] - zero[pixel])), w being signed bytes and u unsigned ones. 1 x 1: a pixel has a scale and a zero of
+// its own, over its input channels, as a row of a product has (linear_blocks.c). Larger kernels: those of its band
+// (convolution_bands.h). bf16: products of rounded weights and pixels, sums in float32.
 //
-// A task rounds its block of pixels, which then stays in the second cache while all output channels pass over it. Of a long
-// column all integers are there at once, and sums of a depth part wait for the next one in scratch; of pairs of bf16 one part
-// is, and sums wait in y.
+// A task rounds its block of pixels, or copies it from bands; it then stays in the second cache while all output channels
+// pass over it. Of a long column all integers are there at once, and sums of a depth part wait for the next one in scratch;
+// of pairs of bf16 one part is, and sums wait in y.
 #include "convolution_narrow.h"
 
 #include "convolution.h"
+#include "convolution_bands.h"
 #include "linear.h"
 #include "winograd.h"
 
 enum {
   // With fewer, rounding costs more than the products spare.
-  MK_LEAST_CHANNELS = 64, // of integers
-  MK_LEAST_PAIRED = 24,   // output channels, and depth
-  MK_MOST_CHANNELS = MK_QUANTISED_DEPTH, // integer sums of more might not fit in 32 bits
-  MK_ROUNDED_FLOATS = 48 * 1024,         // of pixels that are rounded together: integers are read twice
+  MK_LEAST_DEPTH = 64,           // of integers, and output channels
+  MK_LEAST_CHANNELS = 3,         // of integers: quads of fewer are zeros for the most part
+  MK_LEAST_PAIRED = 24,          // output channels, and depth
+  MK_ROUNDED_FLOATS = 48 * 1024, // of pixels that are rounded together: integers are read twice
 };
 
 int32_t mk_has_narrow(mk_weights type, const mk_conv_shape *s) {
-  mk_int kernel = s->kernel_h * s->kernel_w;
-  if (s->groups != 1) return 0;
-  if (type == MK_WEIGHTS_INT8) {
-    return kernel == 1 && s->channels >= MK_LEAST_CHANNELS && s->channels <= MK_MOST_CHANNELS &&
-      s->out_channels >= MK_LEAST_CHANNELS;
+  if (s->groups != 1 || type == MK_WEIGHTS_F32) return 0;
+  if (type == MK_WEIGHTS_BF16 && !mk_current_kernels()->bf16_pixels.tiles) return 0;
+  mk_narrow_row row = mk_narrow_row_of(type, s);
+  mk_int kernel = s->kernel_h * s->kernel_w, depth = s->channels * kernel;
+  if (kernel > 1 && row.form->windows < (mk_is_winograd(s) ? MK_ALL_WINDOWS : MK_DIRECT_WINDOWS)) return 0;
+  if (type == MK_WEIGHTS_BF16) return depth >= MK_LEAST_PAIRED && s->out_channels >= MK_LEAST_PAIRED;
+  // Bands have all rows and columns from the first to the last that is seen.
+  if (kernel > 1 && (s->dilation_h > 1 || s->dilation_w > 1 || s->stride_h > s->kernel_h || s->stride_w > s->kernel_w)) {
+    return 0;
   }
-  return type == MK_WEIGHTS_BF16 && mk_current_kernels()->bf16_pixels.tiles && !mk_is_winograd(s) &&
-    s->channels * kernel >= MK_LEAST_PAIRED && s->out_channels >= MK_LEAST_PAIRED;
+  return depth >= MK_LEAST_DEPTH && s->channels >= MK_LEAST_CHANNELS && s->out_channels >= MK_LEAST_DEPTH &&
+    row.depth <= MK_QUANTISED_DEPTH; // integer sums of more might not fit in 32 bits
 }
 
-// How a convolution is computed, and what a worker has in scratch, in units: scales, zeros and columns of its pixels; sums
-// of one depth part, which wait for the next; pixels as float32, where they are not side by side.
+// How a convolution is computed. In scratch, in units: what tasks share, the bands; then, for each worker, scales, zeros and
+// columns of its pixels; sums of one depth part, which wait for the next; pixels as float32, where they are not side by side.
 typedef struct {
   mk_narrow_row row;
   mk_int parts;    // of the depth
   mk_int passes;   // over the output channels: all parts or one at a time
   mk_int held;     // units of a column that are there during a pass
   mk_int together; // pixels that are rounded together
-  mk_int zeros, columns, partials, gathered, all;
+  mk_int images;   // that are computed together
+  mk_band_plan bands;
+  mk_int shared, zeros, columns, partials, gathered, worker;
 } mk_narrow_plan;
 
 static mk_narrow_plan mk_plan_narrow(mk_weights type, const mk_conv_shape *s) {
@@ -53,12 +60,19 @@ static mk_narrow_plan mk_plan_narrow(mk_weights type, const mk_conv_shape *s) {
   p.columns = 2 * p.zeros;
   p.partials = p.columns + p.held * pixels;
   p.gathered = p.partials + (p.row.form->integer && p.parts > 1 ? MK_BLOCK_ROWS * pixels : 0);
-  p.all = p.gathered + (mk_is_direct(s) ? 0 : depth * p.together);
+  p.worker = p.gathered + (mk_is_direct(s) || p.row.banded ? 0 : depth * p.together);
+  p.images = s->batch;
+  if (p.row.banded) {
+    p.bands = mk_plan_bands(mk_current_kernels(), s, p.row.units);
+    p.shared = p.bands.all, p.images = p.bands.together;
+    p.worker = mk_max(p.worker, p.bands.worker);
+  }
   return p;
 }
 
 size_t mk_conv_narrow_scratch(const mk_pool *pool, mk_weights type, const mk_conv_shape *s) {
-  return (size_t)mk_plan_narrow(type, s).all * (size_t)mk_pool_threads(pool) * sizeof(float) + 64;
+  mk_narrow_plan p = mk_plan_narrow(type, s);
+  return (size_t)(p.shared + p.worker * mk_pool_threads(pool)) * sizeof(float) + 64;
 }
 
 typedef struct {
@@ -71,7 +85,7 @@ typedef struct {
   int32_t add_to_y;
   mk_conv_parts parts;
   mk_narrow_plan plan;
-  float *scratch;
+  float *shared, *workers; // scratch
 } mk_conv_narrow_call;
 
 // What a task does in one pass, with what a worker has.
@@ -154,7 +168,7 @@ static void mk_multiply_part(
 static void mk_conv_narrow_task(void *context, mk_int task, int32_t worker) {
   const mk_conv_narrow_call *c = context;
   const mk_narrow_plan *plan = &c->plan;
-  float *scratch = c->scratch + worker * plan->all;
+  float *scratch = c->workers + worker * plan->worker;
   mk_narrow_pass pass = {
     .place = mk_place_conv(c->s, &c->parts, task),
     .scales = scratch,
@@ -168,7 +182,13 @@ static void mk_conv_narrow_task(void *context, mk_int task, int32_t worker) {
     pass.part1 = mk_part(plan->parts, plan->passes, index + 1);
     pass.unit0 = mk_first_depth(plan->row.units, pass.part0);
     pass.units = mk_first_depth(plan->row.units, pass.part1) - pass.unit0;
-    mk_round_pixels(c, &pass, scratch + plan->gathered);
+    if (plan->row.banded) {
+      mk_make_band_columns(
+        &plan->bands, c->shared, place->image, place->pixel0, place->pixels, pass.units, pass.scales, pass.zeros,
+        pass.columns);
+    } else {
+      mk_round_pixels(c, &pass, scratch + plan->gathered);
+    }
     // A block of weights passes over all pixels before the next: lines of c are written one after the other.
     for (mk_int block = place->block0; block < place->block1; block++) {
       mk_int first = mk_part(c->s->out_channels, place->blocks, block);
@@ -181,14 +201,27 @@ static void mk_conv_narrow_task(void *context, mk_int task, int32_t worker) {
 void mk_conv_narrow(
   mk_pool *pool, mk_weights type, const mk_conv_shape *s, const float *x, const void *packed, const float *bias,
   mk_activation activation, const float *residual, float *y, void *scratch) {
+  mk_int pixels = s->out_height * s->out_width;
+  if (s->batch <= 0 || pixels <= 0) return;
+  mk_conv_shape some = *s; // images
   mk_conv_narrow_call c = {
-    .kernels = mk_current_kernels(), .s = s, .x = x, .scales = packed, .bias = bias, .activation = activation, .y = y,
+    .kernels = mk_current_kernels(), .s = &some, .x = x, .scales = packed, .bias = bias, .activation = activation, .y = y,
     .residual = residual == y ? NULL : residual, .add_to_y = residual && residual == y,
-    .plan = mk_plan_narrow(type, s), .scratch = scratch};
+    .plan = mk_plan_narrow(type, s), .shared = scratch};
   c.sums = (const int32_t *)packed + c.plan.row.scales;
   c.weights = c.scales + 2 * c.plan.row.scales;
-  c.parts = mk_share_conv(pool, s, c.plan.held);
-  if (s->batch <= 0 || c.parts.pixels <= 0) return;
-  mk_int products = s->batch * s->out_channels * c.parts.pixels * c.plan.row.depth;
-  mk_parallel(mk_pool_for(pool, products, MK_PARALLEL_PRODUCTS), mk_conv_tasks(s, &c.parts), mk_conv_narrow_task, &c);
+  c.workers = c.shared + c.plan.shared;
+  for (mk_int image = 0; image < s->batch; image += some.batch) {
+    some.batch = mk_min(c.plan.images, s->batch - image);
+    c.parts = mk_share_conv(pool, &some, c.plan.held);
+    mk_pool *chosen =
+      mk_pool_for(pool, some.batch * s->out_channels * pixels * c.plan.row.depth, MK_PARALLEL_PRODUCTS);
+    if (c.plan.row.banded) {
+      mk_quantise_bands(chosen, &c.plan.bands, some.batch, c.x, c.shared, c.workers, c.plan.worker);
+    }
+    mk_parallel(chosen, mk_conv_tasks(&some, &c.parts), mk_conv_narrow_task, &c);
+    mk_int outputs = some.batch * s->out_channels * pixels;
+    c.x += some.batch * s->channels * s->height * s->width, c.y += outputs;
+    if (c.residual) c.residual += outputs;
+  }
 }

@@ -74,6 +74,7 @@ typedef void (*mk_tile_fn)(const mk_tile *tile);
 typedef enum { MK_PACKED, MK_STRIDED, MK_COLUMN, MK_PLANES, MK_LAYOUTS } mk_layout;
 
 typedef struct mk_depthwise_strip mk_depthwise_strip; // depthwise.h
+typedef struct mk_band mk_band;                       // convolution_narrow.h
 typedef struct mk_few_rows mk_few_rows;               // attention_few.h
 
 // How many rows are multiplied with weights in a narrow format (linear_blocks.c).
@@ -98,6 +99,9 @@ typedef struct {
   mk_tile_fn wide_row;                      // 1 row of 4 panels
 } mk_few;
 
+// Which kernels larger than 1 x 1 take less time so than in float32: none, those that Winograd's method does not do, all.
+typedef enum { MK_NO_WINDOWS, MK_DIRECT_WINDOWS, MK_ALL_WINDOWS } mk_windows;
+
 // How pixels of a convolution are multiplied with weights in a narrow format (convolution_narrow.c).
 typedef struct {
   int32_t depths;  // in one unit of 4 bytes of weights and pixels
@@ -109,6 +113,8 @@ typedef struct {
     mk_int channels, mk_int pixels, const float *x, mk_int plane, float *scales, int32_t *zeros, uint32_t *out,
     mk_int panel);
   const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]; NULL: no such products
+  void (*quantise_band)(const mk_band *band); // convolution_bands.inc.h; integers only
+  mk_windows windows;
 } mk_pixels;
 
 // Winograd's transforms for tiles of side x side outputs, which see patches of `patch` = side + 2 rows and columns of
@@ -197,6 +203,9 @@ typedef struct {
 
   // y[i] = x[i * step] for step 2.
   void (*every_second)(mk_int n, const float *x, float *y);
+  // convolution_bands.inc.h
+  void (*join_panel)(
+    mk_int k, const mk_int *offsets, int32_t runs, const float *const *from, const int32_t *at, float *out);
   void (*make_lines)(const mk_depthwise_strip *strip); // only copies what it sees
   void (*depthwise)(const mk_depthwise_strip *strip);
 

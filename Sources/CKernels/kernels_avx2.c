@@ -43,6 +43,8 @@
 
 #include "depthwise.inc.h"
 
+#include "convolution_bands.inc.h"
+
 #include "winograd.inc.h"
 
 #include "attention.inc.h"

@@ -35,6 +35,8 @@
 
 #include "depthwise.inc.h"
 
+#include "convolution_bands.inc.h"
+
 #include "winograd.inc.h"
 
 #include "attention.inc.h"
@@ -47,6 +49,7 @@
 
 #include "table.inc.h"
 
-MK_TABLE(mk_kernels_neon, "neon", MK_BF16_WIDENED, MK_INT8_PAIRS);
+// A product of pairs of int16 is four instructions, one of float32 a single one.
+MK_TABLE(mk_kernels_neon, "neon", MK_BF16_WIDENED, MK_INT8_PAIRS(MK_NO_WINDOWS));
 
 #endif

@@ -36,6 +36,8 @@
 
 #include "depthwise.inc.h"
 
+#include "convolution_bands.inc.h"
+
 #include "winograd.inc.h"
 
 #include "attention.inc.h"
@@ -48,4 +50,4 @@
 
 #include "table.inc.h"
 
-MK_TABLE(mk_kernels_portable, "portable", MK_BF16_WIDENED, MK_INT8_PAIRS);
+MK_TABLE(mk_kernels_portable, "portable", MK_BF16_WIDENED, MK_INT8_PAIRS(MK_DIRECT_WINDOWS));

@@ -66,19 +66,21 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
   .bf16 = {2, 0, mk_pack_bf16_row, NULL, mk_bf16_tiles}, \
   .few_bf16 = {2, MK_TILE_PANELS, mk_pack_bf16_row, mk_bf16_tiles, mk_bf16_1_4}, \
   .paired_attention = &mk_pairs_attention, \
-  .bf16_pixels = {2, 0, mk_pack_bf16_row, mk_round_pixels_bf16, mk_bf16_tiles}
-#define MK_INT8_PAIRS \
+  .bf16_pixels = {2, 0, mk_pack_bf16_row, mk_round_pixels_bf16, mk_bf16_tiles, NULL, MK_DIRECT_WINDOWS}
+#define MK_INT8_PAIRS(allowed) \
   .int8 = {2, 1, mk_pack_int16_row, mk_widen_int16, mk_int16_tiles}, \
   .few_int8 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int8_tiles, mk_narrow_int8_1_4}, \
-  .int8_pixels = {2, 1, mk_pack_fine_row, mk_quantise_pixels_int16, mk_int16_tiles}
+  .int8_pixels = {2, 1, mk_pack_fine_row, mk_quantise_pixels_int16, mk_int16_tiles, mk_quantise_band_int16, allowed}
 #define MK_INT8_BYTES \
   .int8 = {4, 1, mk_pack_uint8_row, NULL, mk_quads_tiles}, \
   .few_int8 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int8_tiles, mk_narrow_int8_1_4}, \
-  .int8_pixels = {4, 1, mk_pack_int8_row, mk_quantise_pixels_uint8, mk_pixels_tiles}
+  .int8_pixels = {4, 1, mk_pack_int8_row, mk_quantise_pixels_uint8, mk_pixels_tiles, mk_quantise_band_uint8, \
+    MK_DIRECT_WINDOWS}
 #define MK_INT8_VNNI \
   .int8 = {4, 1, mk_pack_uint8_row, NULL, mk_quads_vnni_tiles}, \
   .few_int8 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int8_vnni_tiles, mk_narrow_int8_vnni_1_4}, \
-  .int8_pixels = {4, 1, mk_pack_int8_row, mk_quantise_pixels_uint8, mk_pixels_vnni_tiles}
+  .int8_pixels = {4, 1, mk_pack_int8_row, mk_quantise_pixels_uint8, mk_pixels_vnni_tiles, mk_quantise_band_uint8, \
+    MK_ALL_WINDOWS}
 
 #define MK_TABLE(table, label, ...) \
   const mk_kernels table = { \
@@ -115,6 +117,7 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
     .affine = mk_affine_rows, \
     .binary = mk_binary_rows, \
     .every_second = mk_every_second, \
+    .join_panel = mk_join_panel, \
     .make_lines = mk_make_lines, \
     .depthwise = mk_depthwise_rows, \
     .winograd2 = MK_WINOGRAD(2), \

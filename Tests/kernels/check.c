@@ -149,7 +149,7 @@ int main(int count, char **names) {
     {"linear", check_linear}, {"bf16", check_bf16}, {"int8", check_int8}, {"gemm", check_gemm},
     {"attention", check_attention}, {"packed keys", check_packed_attention}, {"convolution", check_convolution},
     {"depthwise", check_depthwise}, {"winograd", check_winograd}, {"int8 conv", check_int8_convolution},
-    {"bf16 conv", check_bf16_convolution}, {"rows", check_rows}, {"elementwise", check_elementwise},
+    {"int8 windows", check_int8_windows}, {"bf16 conv", check_bf16_convolution}, {"rows", check_rows}, {"elementwise", check_elementwise},
     {"halves", check_halves}};
   setvbuf(stdout, NULL, _IOLBF, 0);
   check_pool = mk_pool_create(3);

@@ -56,6 +56,7 @@ void check_convolution(void);
 void check_depthwise(void);
 void check_winograd(void);
 void check_int8_convolution(void);
+void check_int8_windows(void);
 void check_bf16_convolution(void);
 void check_rows(void);
 void check_elementwise(void);

@@ -1,28 +1,5 @@
-// Convolutions: by columns, in float32 and bf16, depthwise, by Winograd's method, and 1 x 1 with weights in int8.
-#include "check.h"
-
-typedef struct {
-  mk_conv_shape s;
-  mk_activation activation;
-  int bias, residual; // residual: 0 none, 1 of its own, 2 what is in y
-  mk_pool *pool;
-  uint64_t seed;
-} conv_case;
-
-// The shape with what its output follows from; out_height or out_width is 0 where the kernel does not fit.
-static mk_conv_shape shaped(mk_conv_shape s, mk_int pad_bottom, mk_int pad_right) {
-  mk_int h = s.height + s.pad_top + pad_bottom - s.dilation_h * (s.kernel_h - 1) - 1;
-  mk_int w = s.width + s.pad_left + pad_right - s.dilation_w * (s.kernel_w - 1) - 1;
-  s.out_height = h < 0 ? 0 : h / s.stride_h + 1;
-  s.out_width = w < 0 ? 0 : w / s.stride_w + 1;
-  return s;
-}
-
-// The input under kernel position (u, t) of output (i, j), 0 in the padding.
-static double seen(const mk_conv_shape *s, const float *plane, mk_int i, mk_int j, mk_int u, mk_int t) {
-  mk_int y = i * s->stride_h - s->pad_top + u * s->dilation_h, x = j * s->stride_w - s->pad_left + t * s->dilation_w;
-  return y < 0 || y >= s->height || x < 0 || x >= s->width ? 0 : (double)plane[y * s->width + x];
-}
+// Convolutions by columns, in float32 and bf16, depthwise, and by Winograd's method.
+#include "convolution.h"
 
 // `count` numbers rounded to bf16.
 static float *rounded_copy(const float *from, mk_int count) {
@@ -88,10 +65,6 @@ static void one_convolution_as(mk_weights type, const char *name, conv_case c, i
     worst, "%s %td x %td x %td x %td to %td, kernel %td x %td, stride %td %td, dilation %td %td, pads %td %td, groups %td, "
     "activation %d residual %d", name, s.batch, s.channels, s.height, s.width, s.out_channels, s.kernel_h, s.kernel_w,
     s.stride_h, s.stride_w, s.dilation_h, s.dilation_w, s.pad_top, s.pad_left, s.groups, c.activation, c.residual);
-}
-
-static mk_conv_shape pointwise(mk_int batch, mk_int in, mk_int height, mk_int width, mk_int out) {
-  return shaped((mk_conv_shape){batch, in, height, width, out, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 1}, 0, 0);
 }
 
 static void one_convolution(const char *name, conv_case c, int tiled) {
@@ -187,140 +160,6 @@ void check_winograd(void) {
   one_convolution("winograd", (conv_case){shaped(broad, 1, 1), MK_ACT_SILU, 0, 1, check_pool, 23}, 1);
   one_convolution("winograd", (conv_case){shaped(small, 1, 1), MK_ACT_RELU, 1, 2, check_pool, 24}, 1);
   one_convolution("winograd", (conv_case){shaped(deep, 1, 1), MK_ACT_NONE, 1, 0, NULL, 25}, 1);
-}
-
-// The weights of an output channel as bytes: integers times a scale with which no two neighbours exceed 127.
-static void rounded_channel(mk_int k, const float *w, double *row) {
-  float largest = 0;
-  for (mk_int p = 0; p < k; p += 2) largest = fmaxf(largest, 0.5f * fabsf(w[p]) + (p + 1 < k ? 0.5f * fabsf(w[p + 1]) : 0));
-  float scale = largest / 63.5f, inverse = 1 / scale;
-  for (mk_int p = 0; p < k; p++) {
-    float scaled = w[p] * inverse;
-    row[p] = (double)scale * rintf(scaled);
-  }
-}
-
-// A pixel's channels as bytes, less their zero.
-static void quantised_pixel(mk_int k, const float *x, double *column) {
-  float low = 0, high = 0;
-  for (mk_int p = 0; p < k; p++) {
-    low = fminf(low, x[p]);
-    high = fmaxf(high, x[p]);
-  }
-  float above = high / 254, below = low / 254;
-  float scale = above - below, inverse = 1 / scale;
-  double zero = rintf(-low * inverse);
-  for (mk_int p = 0; p < k; p++) {
-    float scaled = x[p] * inverse;
-    column[p] = scale < 0x1p-126f ? 0 : (double)scale * (rint((double)scaled + zero) - zero);
-  }
-}
-
-// 1 x 1 with int8 asked for: the integers' products are exact. `special`: a pixel with a NaN, another with an infinity,
-// one of zeros and one of numbers that are next to nothing, and a channel with a NaN among its weights.
-// `signs`: 1 makes inputs not negative, as behind a ReLU; 2 makes all weights and inputs of the largest magnitude, which
-// would saturate sums of 16 bits if their scale allowed it.
-static void one_int8_convolution(conv_case c, int special, int signs) {
-  mk_conv_shape s = c.s;
-  check_random r = check_seed(c.seed);
-  mk_int batch = s.batch, in = s.channels, out = s.out_channels, pixels = s.height * s.width;
-  mk_int seen_pixels = s.out_height * s.out_width, count = batch * out * seen_pixels;
-  float *x = check_randoms(&r, batch * in * pixels, -1, 1), *w = check_randoms(&r, out * in, -1, 1);
-  float *bias = c.bias ? check_randoms(&r, out, -1, 1) : NULL;
-  float *y = check_randoms(&r, count, -1, 1), *before = check_copy(y, count);
-  float *residual = c.residual == 1 ? check_randoms(&r, count, -1, 1) : c.residual == 2 ? y : NULL;
-  for (mk_int i = 0; signs && i < batch * in * pixels; i++) x[i] = signs == 2 ? 1 : fabsf(x[i]);
-  for (mk_int i = 0; signs == 2 && i < out * in; i++) w[i] = i % 3 && i / in % 2 ? -0.5f : 0.5f;
-  mk_int bad_pixel = check_int(&r, 0, pixels - 1), bad_channel = check_int(&r, 0, out - 1);
-  mk_int at = check_int(&r, 0, in - 1);
-  if (special) {
-    x[at * pixels + bad_pixel] = NAN;
-    x[((batch - 1) * in + at) * pixels + (bad_pixel + 1) % pixels] = -INFINITY;
-    for (mk_int ch = 0; ch < in; ch++) {
-      x[ch * pixels + (bad_pixel + 2) % pixels] = 0;
-      x[ch * pixels + (bad_pixel + 3) % pixels] *= 0x1p-127f;
-    }
-    w[bad_channel * in + at] = NAN;
-  }
-  mk_weights type = MK_WEIGHTS_INT8;
-  void *packed = check_bytes(mk_conv_packed_bytes(type, &s)), *scratch = check_bytes(mk_conv_scratch(c.pool, type, &s));
-  mk_conv_pack(c.pool, type, &s, w, packed);
-  mk_conv(c.pool, type, &s, x, packed, bias, c.activation, residual, y, scratch);
-  double *pixel = malloc((size_t)in * sizeof *pixel), *weights = malloc((size_t)(out * in) * sizeof *weights);
-  float *column = check_floats(in);
-  for (mk_int o = 0; o < out; o++) rounded_channel(in, w + o * in, weights + o * in);
-  double worst = mk_conv_weights(type, &s) == type ? 0 : INFINITY;
-  for (mk_int b = 0; b < batch; b++) {
-    for (mk_int i = 0; i < seen_pixels; i++) {
-      double whole = 0; // NaN where one is or where an element is infinite
-      for (mk_int ch = 0; ch < in; ch++) {
-        column[ch] = (float)seen(&s, x + (b * in + ch) * pixels, i / s.out_width, i % s.out_width, 0, 0);
-        whole += 0 * (double)column[ch];
-      }
-      quantised_pixel(in, column, pixel);
-      for (mk_int o = 0; o < out; o++) {
-        mk_int to = (b * out + o) * seen_pixels + i;
-        if (isnan(whole) || (special && o == bad_channel)) {
-          if (!isnan(y[to])) worst = INFINITY;
-          continue;
-        }
-        double product = 0, rest = 0, magnitude = 0;
-        for (mk_int ch = 0; ch < in; ch++) product += pixel[ch] * weights[o * in + ch];
-        if (bias) rest += bias[o], magnitude += fabs((double)bias[o]);
-        double before_it = c.residual ? (double)(c.residual == 1 ? residual : before)[to] : 0;
-        rest += before_it, magnitude += fabs(before_it);
-        double bound = 0x1p-24 * (6 * fabs(product) + 4 * magnitude) + 1e-30;
-        if (c.activation > MK_ACT_RELU) bound = 1.13 * bound + 5e-7 * (2 + fabs(product) + magnitude);
-        worst = check_error(worst, y[to], check_activated(c.activation, product + rest), bound);
-      }
-    }
-  }
-  free(pixel);
-  free(weights);
-  check_case(
-    worst,
-    "int8 convolution %td x %td x %td x %td to %td, stride %td %td, pads %td %td, activation %d residual %d special %d",
-    batch, in, s.height, s.width, out, s.stride_h, s.stride_w, s.pad_top, s.pad_left, c.activation, c.residual,
-    special);
-}
-
-void check_int8_convolution(void) {
-  check_random r = check_seed(99);
-  for (int round = 0; round < 40; round++) {
-    mk_conv_shape s = pointwise(
-      check_int(&r, 1, 3), check_int(&r, 64, 110), check_int(&r, 1, 9), check_int(&r, 1, 21), check_int(&r, 64, 110));
-    one_int8_convolution((conv_case){
-      s, round % 3 ? MK_ACT_RELU : check_activations[round % 7], round % 4 != 0, round / 2 % 3,
-      round % 2 ? check_pool : NULL, (uint64_t)round}, 0, round / 3 % 2);
-  }
-  for (int round = 0; round < 6; round++) {
-    mk_conv_shape s = pointwise(2, check_int(&r, 64, 70), 3, check_int(&r, 3, 9), check_int(&r, 64, 70));
-    one_int8_convolution((conv_case){s, MK_ACT_NONE, 1, round % 3, round % 2 ? check_pool : NULL, (uint64_t)round}, 1, round / 3 % 2);
-  }
-  for (int round = 0; round < 20; round++) {
-    mk_conv_shape s = pointwise(
-      check_int(&r, 1, 2), check_int(&r, 64, 90), check_int(&r, 1, 19), check_int(&r, 1, 37), check_int(&r, 64, 90));
-    s.stride_h = check_int(&r, 1, 3), s.stride_w = check_int(&r, 1, 3);
-    s.pad_top = check_int(&r, 0, 2), s.pad_left = check_int(&r, 0, 2);
-    s = shaped(s, check_int(&r, 0, 2), check_int(&r, 0, 2));
-    one_int8_convolution((conv_case){s, MK_ACT_RELU, 1, round % 3, round % 2 ? check_pool : NULL, (uint64_t)round}, 0, round / 3 % 2);
-  }
-  // A single pixel; row groups; several parts of the depth; more pixels than one task takes.
-  mk_conv_shape shapes[] = {
-    pointwise(1, 64, 1, 1, 64), pointwise(1, 67, 5, 7, 205), pointwise(1, 775, 9, 5, 109), pointwise(1, 1601, 2, 33, 67),
-    pointwise(1, 4096, 3, 6, 64), pointwise(1, 64, 29, 41, 64)};
-  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-    one_int8_convolution((conv_case){shapes[i], MK_ACT_RELU, 1, 1, check_pool, 50 + i}, 0, 1);
-    one_int8_convolution((conv_case){shapes[i], MK_ACT_RELU, 1, 2, NULL, 60 + i}, 0, 2);
-  }
-  // What has no such form is computed in float32.
-  mk_conv_shape others[] = {
-    pointwise(1, 63, 4, 4, 64), pointwise(1, 64, 4, 4, 63), pointwise(1, MK_QUANTISED_DEPTH + 1, 1, 1, 64),
-    {1, 128, 4, 4, 128, 4, 4, 1, 1, 1, 1, 1, 1, 0, 0, 2}, {1, 64, 4, 4, 64, 2, 4, 3, 1, 1, 1, 1, 1, 0, 0, 1}};
-  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-    int right = mk_conv_weights(MK_WEIGHTS_INT8, &others[i]) == MK_WEIGHTS_F32;
-    check_case(right ? 0 : INFINITY, "shape %zu has no int8 form", i);
-  }
 }
 
 // An infinity or NaN in a pixel is in all outputs of this pixel and no other, whatever is behind the last channel.
