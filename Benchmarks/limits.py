@@ -61,7 +61,7 @@ class Product:
     direct_gflop: float = 0  # as that counts them: not Winograd's
 
 
-def product(span: dict, precision: str) -> Product | None:
+def product(span: dict, precision: str, isa: str) -> Product | None:
     arguments = span.get("args", {})
     products = arguments.get("multiply_adds")
     if not products:
@@ -73,14 +73,16 @@ def product(span: dict, precision: str) -> Product | None:
         winograd = weights[2:] == [3, 3] and stride == 1 and min(weights[:2]) >= 32
         kind = "float32"
         if inputs[0][1] == weights[1]:
-            if precision == "int8" and weights[2:] == [1, 1] and min(weights[:2]) >= 64:
+            # Larger kernels than 1 x 1 are bytes where those are faster; dilation, with which they are not, is not in a trace.
+            faster = weights[2:] == [1, 1] or "vnni" in isa or not (winograd or isa == "neon")
+            if precision == "int8" and faster and weights[1] >= 3 and min(weights[0], math.prod(weights[1:])) >= 64:
                 kind = "int8"
             elif precision == "bf16" and not winograd and min(weights[0], math.prod(weights[1:])) >= 24:
                 kind = "bf16"
         sizes = [weights[2:], *([f"stride {stride}"] if stride > 1 else []), outputs[2:]]
         parts = [f"{weights[1]} to {weights[0]}", *(s if isinstance(s, str) else " x ".join(map(str, s)) for s in sizes)]
-        return Product(kind, gflop / WINOGRAD if winograd else gflop, math.prod(weights) * KIND_WIDTHS[kind],
-                       ("convolution", ", ".join(parts), kind), gflop)
+        done = gflop / WINOGRAD if winograd and kind == "float32" else gflop
+        return Product(kind, done, math.prod(weights) * KIND_WIDTHS[kind], ("convolution", ", ".join(parts), kind), gflop)
     if span["cat"] == "Attention":
         if inputs[0][1] > 1:
             return Product("bf16" if precision != "f32" and inputs[0][1] >= PAIRED_QUERIES else "float32", gflop)
@@ -93,11 +95,11 @@ def product(span: dict, precision: str) -> Product | None:
                    ("product", f"{rows} x {depth} x {columns}", MANY[precision]), gflop)
 
 
-def work(spans: list[dict], precision: str) -> tuple[dict[str, float], float]:
+def work(spans: list[dict], precision: str, isa: str) -> tuple[dict[str, float], float]:
     """GFLOP by kind of operand, and bytes of weights, keys and values."""
     gflop: dict[str, float] = {}
     size = 0.0
-    for found in filter(None, (product(span, precision) for span in spans)):
+    for found in filter(None, (product(span, precision, isa) for span in spans)):
         gflop[found.kind] = gflop.get(found.kind, 0) + found.gflop
         size += found.size
     return gflop, size
@@ -113,7 +115,7 @@ def kernels_ms(spans: list[dict], precision: str, speeds: dict[tuple, float], fo
     """Milliseconds of the products at the speed of those kernels, as if all threads were as fast as one alone and nothing came
     between them (what was not measured: at the peak), and the share of the products that was measured."""
     total = measured = all_products = 0.0
-    for each in filter(None, (product(span, precision) for span in spans)):
+    for each in filter(None, (product(span, precision, found["isa"]) for span in spans)):
         # Convolutions are float32 where the processor does not multiply pairs of bf16.
         speed = speeds.get(each.kernel) or speeds.get((*each.kernel[:2], "float32"))
         total += 1e3 * (each.direct_gflop / (speed * found["threads"]) if speed else each.gflop / found[each.kind])
@@ -152,7 +154,7 @@ def limits(mue: Path, bundle: Path, picture: Path, threads: int, precisions: lis
             table[f"{name}.{precision}"] = within(spans, [p for p in phases if p["name"] == "decoder step 4"][-1:]), beams
     result = {}
     for name, (spans, rows) in table.items():
-        gflop, size = work(spans, name.split(".")[1])
+        gflop, size = work(spans, name.split(".")[1], found["isa"])
         if rows > 0:
             more, table_size = vocabulary(spans, rows)
             gflop["float32"] = gflop.get("float32", 0) + more

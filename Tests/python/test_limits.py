@@ -24,7 +24,7 @@ def test_step(precision, kind, width):
         span("Attention", ["float[5, 1, 12, 64]", "float[5, 1, 12, 64]"], ["float[5, 1, 12, 64]"], 5 * 2 * 7 * 768),
         span("LayerNormalization", ["float[5, 1, 768]", "float[768]"], ["float[5, 1, 768]"], 0),
     ]
-    gflop, size = limits.work(spans, precision)
+    gflop, size = limits.work(spans, precision, "avx2")
     products, own = 5 * 768 * 3072 + 5 * 2 * 100 * 768, 5 * 2 * 7 * 768
     expected = {kind: 2e-9 * products}
     expected["float32"] = expected.get("float32", 0) + 2e-9 * own
@@ -32,8 +32,9 @@ def test_step(precision, kind, width):
     assert size == width * (768 * 3072 + 2 * 100 * 768) + 4 * own
 
 
+@pytest.mark.parametrize("isa", ["avx2", "avx512-vnni", "neon"])
 @pytest.mark.parametrize("precision, kind, width", [("f32", "float32", 4), ("bf16", "bf16", 2), ("int8", "int8", 1)])
-def test_encoder(precision, kind, width):
+def test_encoder(precision, kind, width, isa):
     rows = 908
     spans = [
         span("Linear", [f"float[1, {rows}, 768]", "float[768, 768]"], [f"float[1, {rows}, 768]"], rows * 768 * 768),
@@ -44,15 +45,17 @@ def test_encoder(precision, kind, width):
         span("mue.Conv", ["float[1, 256, 30, 30]", "float[256, 256, 3, 3]"], ["float[1, 256, 30, 30]"], 900 * 256 * 256 * 9),
         span("mue.Conv", ["float[1, 64, 60, 60]", "float[64, 64, 3, 3]"], ["float[1, 64, 30, 30]"], 900 * 64 * 64 * 9),
     ]
-    gflop, size = limits.work(spans, precision)
-    expected = {"float32": 2e-9 * 900 * 256 * 256 * 9 / 4}
-    expected[kind] = expected.get(kind, 0) + 2e-9 * (rows * 768 * 768 + 900 * 256 * 1024)
+    gflop, size = limits.work(spans, precision, isa)
+    expected = {kind: 2e-9 * (rows * 768 * 768 + 900 * 256 * 1024)}
     paired = "float32" if precision == "f32" else "bf16"
     expected[paired] = expected.get(paired, 0) + 2e-9 * 2 * rows * rows * 768
-    strided, strided_width = ("bf16", 2) if precision == "bf16" else ("float32", 4)
-    expected[strided] = expected.get(strided, 0) + 2e-9 * 900 * 64 * 64 * 9
+    winograd = ("int8", 1) if precision == "int8" and isa == "avx512-vnni" else ("float32", 4)
+    share = 4 if winograd[0] == "float32" else 1
+    expected[winograd[0]] = expected.get(winograd[0], 0) + 2e-9 * 900 * 256 * 256 * 9 / share
+    strided = ("float32", 4) if precision == "int8" and isa == "neon" else (kind, width)
+    expected[strided[0]] = expected.get(strided[0], 0) + 2e-9 * 900 * 64 * 64 * 9
     assert gflop == pytest.approx(expected)
-    assert size == width * (768 * 768 + 256 * 1024) + 4 * 9 * 256 * 256 + strided_width * 9 * 64 * 64
+    assert size == width * (768 * 768 + 256 * 1024) + winograd[1] * 9 * 256 * 256 + strided[1] * 9 * 64 * 64
 
 
 def test_vocabulary():
@@ -85,11 +88,11 @@ def test_fastest_kernels():
     speeds = limits.kernel_speeds({"kernels": [
         row("product", "908 x 768 x 768", 80, 90), row("convolution", "64 to 64, 3 x 3, stride 2, 30 x 30", 70, None),
         row("convolution", "64 to 64, 3 x 3, 30 x 30", 200, 80)]})
-    ms, share = limits.kernels_ms(spans, "f32", speeds, {"threads": 2, "float32": 190})
+    ms, share = limits.kernels_ms(spans, "f32", speeds, {"isa": "avx2", "threads": 2, "float32": 190})
     linear, strided, winograd, other = (2e-6 * s["args"]["multiply_adds"] for s in spans)
     assert ms == pytest.approx(linear / 180 + strided / 140 + winograd / 400 + other / 4 / 190)
     assert share == pytest.approx(1 - other / 4 / (linear + strided + winograd / 4 + other / 4))
     # A form of its own, where the processor has it.
-    assert limits.kernels_ms(spans[1:2], "bf16", speeds, {"threads": 2, "bf16": 190})[0] == pytest.approx(strided / 140)
+    assert limits.kernels_ms(spans[1:2], "bf16", speeds, {"isa": "avx2", "threads": 2, "bf16": 190})[0] == pytest.approx(strided / 140)
     speeds |= limits.kernel_speeds({"kernels": [row("convolution", "64 to 64, 3 x 3, stride 2, 30 x 30", 110, None, "bf16")]})
-    assert limits.kernels_ms(spans[1:2], "bf16", speeds, {"threads": 2, "bf16": 190})[0] == pytest.approx(strided / 220)
+    assert limits.kernels_ms(spans[1:2], "bf16", speeds, {"isa": "avx2", "threads": 2, "bf16": 190})[0] == pytest.approx(strided / 220)

@@ -261,12 +261,14 @@ typedef struct {
   mk_int groups;
 } mk_conv_shape;
 /* The format in which a convolution of this shape keeps its weights where `type` is asked for, whatever the sizes of
- * its images. INT8 where INT8 is asked for and the kernel is 1 x 1, in one group, of 64 to MK_QUANTISED_DEPTH channels to
- * at least 64. BF16 where BF16 is asked for, the processor multiplies pairs of bf16 (AVX-512 BF16), and in one group at
- * least 24 inputs (channels times the kernel's size) meet at least 24 output channels, but not by Winograd's method.
- * Otherwise F32. The functions below take what is asked for.
- * INT8: weights as those of mk_linear, one scale for each output channel. Each pixel is quantised to 8 bits between its
- * smallest and largest channel (0 included); a NaN or infinity in a pixel makes its outputs NaN.
+ * its images. INT8 where INT8 is asked for and in one group 64 to MK_QUANTISED_DEPTH inputs (channels, at least 3, filled up
+ * to quads, times the kernel's size) meet at least 64 output channels; of kernels larger than 1 x 1 those with no dilation
+ * and strides within the kernel, with VNNI all, elsewhere on x86 all but Winograd's, on arm64 none. BF16 where BF16 is asked
+ * for, the processor multiplies pairs of bf16 (AVX-512 BF16), and in one group at least 24 inputs meet at least 24 output
+ * channels, but not by Winograd's method. Otherwise F32. The functions below take what is asked for.
+ * INT8: weights as those of mk_linear, one scale for each output channel. 1 x 1: each pixel is quantised to 8 bits between
+ * its smallest and largest channel (0 included); a NaN or infinity in a pixel makes its outputs NaN. Larger kernels: the
+ * same with all rows and channels of the input that a band of output rows sees.
  * BF16: weights and pixels rounded to nearest, ties to even; sums in float32. docs/kernels.md has the formulas and
  * bounds. */
 mk_weights mk_conv_weights(mk_weights type, const mk_conv_shape *shape);
