@@ -17,7 +17,7 @@ typedef struct {
   // A row of four channels is lines, each of every stride-th column with its padding: [halves][stride_w][line]. `halves`: a
   // quad of channels is one unit of bytes or two of pairs of int16.
   mk_int halves, line, row;
-  mk_int band;    // units of a band, [quad of channels][rows][row], and room behind them
+  mk_int band;     // units of a band, [quad of channels][rows][row], and room behind them
   mk_int together; // images that are quantised before tasks read them
   // In scratch, in units: offsets of the depths of a column, scales and zeros of the bands, the bands; and a worker's row.
   mk_int offsets_at, scales_at, zeros_at, bands_at, all, worker;
