@@ -4,8 +4,9 @@ import Tensor
 ///
 /// Used by one thread at a time.
 public protocol PackedArchive: AnyObject {
-  /// What was kept for the same elements in the same layout; nil when that is not there, or not whole.
-  func find(_ layout: String, of source: Tensor, byteCount: Int) -> Buffer?
+  /// Fills `packed` with what was kept for the same elements in the same layout. False when that is not there, or not whole:
+  /// then what is in `packed` means nothing.
+  func fill(_ packed: Buffer, _ layout: String, of source: Tensor) -> Bool
   /// Keeps `packed` for the next time.
   func add(_ layout: String, of source: Tensor, packed: Buffer)
 }

@@ -19,6 +19,7 @@ public final class PackedWeights: @unchecked Sendable {
   private let lock: OpaquePointer?
   // The source tensors are kept too, so that an address cannot be reused for another constant.
   private var entries: [Key: (packed: Buffer, source: Tensor)] = [:]
+  private let memory = WeightMemory()
   private var archive: (any PackedArchive)?
 
   public init(precision: Precision = .float32) {
@@ -39,11 +40,8 @@ public final class PackedWeights: @unchecked Sendable {
     defer { mk_lock_release(lock) }
     if let entry = entries[key] { return entry.packed }
     let archive = isKept ? archive : nil
-    let buffer: Buffer
-    if let kept = archive?.find(key.layout, of: tensor, byteCount: byteCount) {
-      buffer = kept
-    } else {
-      buffer = try Buffer(byteCount: byteCount)
+    let buffer = try memory.buffer(byteCount: byteCount)
+    if archive?.fill(buffer, key.layout, of: tensor) != true {
       pack(buffer.base)
       archive?.add(key.layout, of: tensor, packed: buffer)
     }

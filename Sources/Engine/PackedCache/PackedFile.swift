@@ -35,14 +35,13 @@ final class PackedFile: PackedArchive {
   /// The name of the file that belongs to a model file.
   static func path(model: String, precision: Precision) -> String { "\(model).\(precision.rawValue).packed" }
 
-  func find(_ layout: String, of source: Tensor, byteCount: Int) -> Buffer? {
+  func fill(_ packed: Buffer, _ layout: String, of source: Tensor) -> Bool {
     let key = ContentDigest(source, layout: layout, pool: pool)
-    guard let entry = index.entries[key], entry.byteCount == byteCount,
-      let buffer = try? Buffer(byteCount: byteCount),
-      read(buffer.base, byteCount, at: entry.offset) == entry.content
-    else { return nil }
-    kept.append((key, buffer))
-    return buffer
+    guard let entry = index.entries[key], entry.byteCount == packed.byteCount,
+      read(packed.base, packed.byteCount, at: entry.offset) == entry.content
+    else { return false }
+    kept.append((key, packed))
+    return true
   }
 
   func add(_ layout: String, of source: Tensor, packed: Buffer) {
