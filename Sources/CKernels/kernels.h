@@ -41,7 +41,7 @@ typedef struct {
   mk_int k;
   float *c;
   mk_int ldc;
-  mk_int c_panel; // from the first 16 columns of c to the next: 16 in a plain matrix
+  mk_int c_panel; // from 16 columns of c, and of what is added to it, to the next: 16 in a plain matrix
   mk_int columns; // 1...16 * panels
   const float *bias;     // per column
   const float *row_bias; // per row
@@ -49,7 +49,7 @@ typedef struct {
   mk_int ldr;
   int32_t accumulate;
   int32_t relu;
-  int32_t streams_b; // packed: b comes from memory and a from the first cache; otherwise the other way round
+  int32_t streams_b; // packed: b comes from memory (below) and a from the first cache; 0: the other way round
 
   // Integer products only: c = scale of the row * scale of the column * (sums - zero of the row * sum of the column). Of a
   // convolution the sums are the rows' and the zeros the columns'.
@@ -61,6 +61,10 @@ typedef struct {
   const float *row_scales, *column_scales;
   const int32_t *row_zeros, *column_sums;
 } mk_tile;
+
+// How a tile's panels come from memory: one after the other, or side by side, each from a run of panels of its own, which
+// four panels for one row may.
+enum { MK_PANELS_OF_B = 1, MK_RUNS_OF_B = 2 };
 
 // Biases of a panel of 16 queries in the layout of its scores, [keys][16]; NULL: none.
 typedef struct {

@@ -5,8 +5,10 @@
 
 enum {
   MK_ROW_PANELS = 4,       // panels that a single row reads at once
+  MK_LEAST_RUN = 1 << 14,  // bytes of a run of panels from which on it reads them from as many runs,
+  MK_MOST_RUNS = 1 << 21,  // and of all four up to which: longer ones took up to 5 % longer than panels in their order
   MK_TASK_BYTES = 1 << 20, // of weights
-  MK_LEAST_SHARES = 2,     // tasks for each thread
+  MK_LEAST_SHARES = 2,     // tasks for each thread, of several rows; of a single row one is enough
   MK_MOST_SHARES = 8,
   MK_FINE_DEPTH = 4096,    // depth of one integer sum: 12 bits and a sign are left for x
 };
@@ -37,8 +39,9 @@ size_t mk_linear_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int 
 
 static mk_int mk_depth_before(const mk_linear_call *c, mk_int part) { return mk_min(part * c->part_depth, c->p->k); }
 
-// One or more panels, with all of the depth.
-static void mk_multiply_columns(const mk_linear_call *c, mk_int column, mk_int columns, int32_t wide_row) {
+// One or more panels, with all of the depth. Those of a wide row are `spread` panels apart, others follow each other.
+static void mk_multiply_columns(
+  const mk_linear_call *c, mk_int column, mk_int columns, int32_t wide_row, mk_int spread) {
   const mk_linear_args *p = c->p;
   const char *panel = c->weights.panels + column / MK_PANEL * c->weights.panel_bytes;
   float *y = p->y + column;
@@ -47,14 +50,14 @@ static void mk_multiply_columns(const mk_linear_call *c, mk_int column, mk_int c
     mk_tile t = {
       .a = c->x + depth0 / c->form->depths * p->m,
       .b = (const float *)(const void *)(panel + depth0 / c->stored * MK_ROW_BYTES),
-      .b_panel = c->weights.panel_bytes / (mk_int)sizeof(float),
+      .b_panel = spread * c->weights.panel_bytes / (mk_int)sizeof(float),
       .k = mk_ceil_div(depth, c->stored),
       .c = y,
       .ldc = p->ldy,
-      .c_panel = MK_PANEL,
+      .c_panel = spread * MK_PANEL,
       .columns = columns,
       .accumulate = p->add_to_y || part > 0,
-      .streams_b = 1,
+      .streams_b = spread > 1 ? MK_RUNS_OF_B : MK_PANELS_OF_B,
     };
     if (c->weights.scales) t.column_scales = c->weights.scales + column, t.row_scales = c->scales;
     if (part == c->parts - 1) {
@@ -70,21 +73,35 @@ static void mk_multiply_columns(const mk_linear_call *c, mk_int column, mk_int c
       mk_run_tiles(c->form->tiles[columns > MK_PANEL], c->kernels->rows, step, p->m, &t, NULL, 0);
     }
   }
-  if (p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, p->m, columns, y, p->ldy);
+}
+
+// What a single row takes of columns..<end so that each of the four panels it reads at once comes from a run of its own,
+// from the run's first to its last: memory answers faster to four long streams than to panels that follow each other, each
+// of which begins anew. Returns where it ends.
+static mk_int mk_multiply_runs(const mk_linear_call *c, mk_int column, mk_int end) {
+  mk_int run = (end - column) / (MK_ROW_PANELS * MK_PANEL), bytes = run * c->weights.panel_bytes;
+  if (run <= 1 || bytes < MK_LEAST_RUN || bytes * MK_ROW_PANELS > MK_MOST_RUNS) return column;
+  for (mk_int i = 0; i < run; i++) {
+    mk_multiply_columns(c, column + i * MK_PANEL, MK_ROW_PANELS * MK_PANEL, 1, run);
+  }
+  return column + run * MK_ROW_PANELS * MK_PANEL;
 }
 
 static void mk_linear_task(void *context, mk_int task, int32_t worker) {
   const mk_linear_call *c = context;
+  const mk_linear_args *p = c->p;
   (void)worker;
-  mk_int pairs = mk_ceil_div(c->p->n, 2 * MK_PANEL);
-  mk_int column = mk_part(pairs, c->column_parts, task) * 2 * MK_PANEL;
-  mk_int end = mk_min(mk_part(pairs, c->column_parts, task + 1) * 2 * MK_PANEL, c->p->n);
+  mk_int pairs = mk_ceil_div(p->n, 2 * MK_PANEL);
+  mk_int first = mk_part(pairs, c->column_parts, task) * 2 * MK_PANEL, column = first;
+  mk_int end = mk_min(mk_part(pairs, c->column_parts, task + 1) * 2 * MK_PANEL, p->n);
+  if (p->m == 1) column = mk_multiply_runs(c, column, end);
   while (column < end) {
-    int32_t wide = c->p->m == 1 && end - column > (MK_ROW_PANELS - 1) * MK_PANEL;
+    int32_t wide = p->m == 1 && end - column > (MK_ROW_PANELS - 1) * MK_PANEL;
     mk_int columns = mk_min(end - column, (wide ? MK_ROW_PANELS : c->form->panels) * MK_PANEL);
-    mk_multiply_columns(c, column, columns, wide);
+    mk_multiply_columns(c, column, columns, wide, 1);
     column += columns;
   }
+  if (p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, p->m, end - first, p->y + first, p->ldy);
 }
 
 // Packs the rows in units of several depths; of integers, each row with a scale of its own, where the weights have scales.
@@ -143,10 +160,10 @@ static void mk_linear_rows(mk_pool *pool, mk_weights type, const mk_linear_args 
   }
   mk_int threads = mk_pool_threads(pool), pairs = mk_ceil_div(args->n, 2 * MK_PANEL);
   if (threads > 1) {
-    // A task begins with weights that nothing has fetched, so there are few of them; large matrices have some more for each
-    // thread, so that a slow one does not hold up the others.
+    // A task begins with weights that nothing has fetched, so there are few of them, and of a single row, which has nothing
+    // else to wait for, one for each thread; large matrices have some more, so that a slow thread does not hold up the others.
     mk_int shares = pairs * 2 * call.weights.panel_bytes / (threads * MK_TASK_BYTES);
-    shares = mk_max(mk_min(shares, MK_MOST_SHARES), MK_LEAST_SHARES);
+    shares = mk_max(mk_min(shares, MK_MOST_SHARES), args->m == 1 ? 1 : MK_LEAST_SHARES);
     call.column_parts = mk_max(mk_min(threads * shares, pairs), 1);
   }
   mk_int work = args->m * args->k * args->n;

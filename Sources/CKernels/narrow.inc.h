@@ -21,13 +21,14 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
 #pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
 
-  const float *a = t->a, *b = t->b, *ahead = mk_ahead(panels, t);
+  const float *a = t->a, *b = t->b;
+  mk_fetched ahead = mk_ahead(rows, panels, t);
 #define MK_UNIT(q, v) vu_load(b + (q) * MK_PANEL + (v) / MK_VECTORS * t->b_panel + (v) % MK_VECTORS * MK_WIDTH)
 #define MK_UNITS(q)                                                                                         \
   {                                                                                                         \
     if (rows >= MK_LEAST_AHEAD) {                                                                           \
       _Pragma("clang loop unroll(full)") for (int v = 0; v < panels; v++) {                                 \
-        __builtin_prefetch(ahead + ((q) * panels + v) * MK_PANEL, 0, MK_AHEAD_CACHE);                       \
+        __builtin_prefetch(ahead.first + (q) * ahead.line + v * ahead.panel, 0, MK_AHEAD_CACHE);            \
       }                                                                                                     \
     }                                                                                                       \
     if (rows == 1) {                                                                                        \
@@ -63,7 +64,7 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
     for (int q = 0; q < MK_TOGETHER; q++) MK_UNITS(q)
     a += MK_TOGETHER * 2 * rows;
     b += MK_TOGETHER * MK_PANEL;
-    ahead += MK_TOGETHER * panels * MK_PANEL;
+    ahead.first += MK_TOGETHER * ahead.line;
   }
   for (int q = 0; q < (int)(t->k % MK_TOGETHER); q++) MK_UNITS(q)
 #undef MK_UNITS

@@ -28,7 +28,7 @@ MK_INLINE void MK_NAMED(mk_finish_int8)(
 #pragma clang loop unroll(full)
     for (int v = 0; v < panels * MK_VECTORS; v++) {
       vf sum = __builtin_convertvector((vi)acc[r][v], vf);
-      vf scaled = sum * vf_load(t->column_scales + v * MK_WIDTH);
+      vf scaled = sum * vf_load(t->column_scales + mk_vector_column(t, v));
       acc[r][v] = scaled * t->row_scales[r];
     }
   mk_tile_finish(rows, panels, t, acc);

@@ -25,10 +25,18 @@ enum {
   MK_TILE_VECTORS = 4 * MK_VECTORS,
 };
 
-// Where a tile begins to fetch: it then goes through memory as that lies. Panels that are read side by side end
-// together, so that a distance within each would never fetch the beginnings of the next ones.
-MK_INLINE const float *mk_ahead(const int panels, const mk_tile *t) {
-  return t->b + (panels - 1) * t->b_panel + MK_AHEAD * MK_PANEL;
+// What a tile fetches: with line l of its panels, line l * line + v * panel of each panel v from `first` on.
+typedef struct {
+  const float *first;
+  mk_int line, panel;
+} mk_fetched;
+
+// Panels that follow each other are fetched as memory lies: those that are read side by side end together, so that a
+// distance within each would never fetch the beginnings of the next ones. Runs go on behind each panel.
+MK_INLINE mk_fetched mk_ahead(const int rows, const int panels, const mk_tile *t) {
+  const float *b = t->b + MK_AHEAD * MK_PANEL;
+  if (rows == 1 && panels == 4 && t->streams_b == MK_RUNS_OF_B) return (mk_fetched){b, MK_PANEL, t->b_panel};
+  return (mk_fetched){b + (panels - 1) * t->b_panel, panels * MK_PANEL, MK_PANEL};
 }
 
 #define MK_MULTIPLY mk_tile_multiply
@@ -39,6 +47,11 @@ MK_INLINE const float *mk_ahead(const int panels, const mk_tile *t) {
 #define MK_FETCHING_ROWS 2 // a single row leaves the processor room to fetch, and is slower with more requests
 #include "tile_multiply.inc.h"
 
+// From the first of c's columns to vector v: how far they lie apart in c, and in what is added to it.
+MK_INLINE mk_int mk_vector_column(const mk_tile *t, int v) {
+  return v / MK_VECTORS * t->c_panel + v % MK_VECTORS * MK_WIDTH;
+}
+
 // The end of a tile that is not whole. A function of its own: sums that are indexed in a loop lie in memory, and a whole
 // tile would store them there after each step of its end.
 static __attribute__((noinline)) void mk_tile_finish_part(
@@ -47,18 +60,19 @@ static __attribute__((noinline)) void mk_tile_finish_part(
     mk_int n = t->columns - v * MK_WIDTH;
     if (n <= 0) break;
     for (mk_int r = 0; r < rows; r++) {
-      float *c = t->c + r * t->ldc + v / MK_VECTORS * t->c_panel + v % MK_VECTORS * MK_WIDTH;
-      const float *residual = t->residual ? t->residual + r * t->ldr + v * MK_WIDTH : NULL;
+      mk_int column = mk_vector_column(t, (int)v);
+      float *c = t->c + r * t->ldc + column;
+      const float *residual = t->residual ? t->residual + r * t->ldr + column : NULL;
       vf y = sums[r][v];
       if (n >= MK_WIDTH) {
         if (t->accumulate) y += vf_load(c);
-        if (t->bias) y += vf_load(t->bias + v * MK_WIDTH);
+        if (t->bias) y += vf_load(t->bias + column);
         if (t->row_bias) y += (vf)mk_load1(t->row_bias + r);
         if (residual) y += vf_load(residual);
         vf_store(c, t->relu ? vf_relu(y) : y);
       } else {
         if (t->accumulate) y += vf_load_part(c, n);
-        if (t->bias) y += vf_load_part(t->bias + v * MK_WIDTH, n);
+        if (t->bias) y += vf_load_part(t->bias + column, n);
         if (t->row_bias) y += (vf)mk_load1(t->row_bias + r);
         if (residual) y += vf_load_part(residual, n);
         vf_store_part(c, n, t->relu ? vf_relu(y) : y);
@@ -79,12 +93,12 @@ MK_INLINE void mk_tile_finish(
     mk_tile_finish_part(rows, vectors, t, sums);
     return;
   }
-  if (t->accumulate) MK_EACH(acc[r][v] += vf_load(t->c + r * t->ldc + v / MK_VECTORS * t->c_panel + v % MK_VECTORS * MK_WIDTH))
-  if (t->bias) MK_EACH(acc[r][v] += vf_load(t->bias + v * MK_WIDTH))
+  if (t->accumulate) MK_EACH(acc[r][v] += vf_load(t->c + r * t->ldc + mk_vector_column(t, v)))
+  if (t->bias) MK_EACH(acc[r][v] += vf_load(t->bias + mk_vector_column(t, v)))
   if (t->row_bias) MK_EACH(acc[r][v] += (vf)mk_load1(t->row_bias + r))
-  if (t->residual) MK_EACH(acc[r][v] += vf_load(t->residual + r * t->ldr + v * MK_WIDTH))
+  if (t->residual) MK_EACH(acc[r][v] += vf_load(t->residual + r * t->ldr + mk_vector_column(t, v)))
   if (t->relu) MK_EACH(acc[r][v] = vf_relu(acc[r][v]))
-  MK_EACH(vf_store(t->c + r * t->ldc + v / MK_VECTORS * t->c_panel + v % MK_VECTORS * MK_WIDTH, acc[r][v]))
+  MK_EACH(vf_store(t->c + r * t->ldc + mk_vector_column(t, v), acc[r][v]))
 #undef MK_EACH
 }
 

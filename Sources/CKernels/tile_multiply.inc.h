@@ -35,7 +35,8 @@ MK_INLINE void MK_MULTIPLY(
   const mk_int depth_stride = layout == MK_PACKED || layout == MK_PLANES ? rows : layout == MK_COLUMN ? MK_PANEL : 1;
   const mk_int b_stride = layout == MK_PLANES ? 0 : layout == MK_COLUMN ? t->b_stride : MK_PANEL;
   const mk_int b_panel = layout == MK_PLANES ? MK_PANEL : t->b_panel;
-  const float *a = t->a, *b = t->b, *ahead = mk_ahead(panels, t);
+  const float *a = t->a, *b = t->b;
+  mk_fetched ahead = mk_ahead(rows, panels, t);
   const mk_int *b_offsets = t->b_offsets;
   float *copy = t->copy;
   const mk_int copy_panel = t->k * MK_PANEL;
@@ -71,8 +72,10 @@ MK_INLINE void MK_MULTIPLY(
     if (layout == MK_PACKED && rows >= MK_FETCHING_ROWS) {
       if (t->streams_b) {
 #pragma clang loop unroll(full)
-        for (int p = 0; p < MK_STEPS * panels; p++) __builtin_prefetch(ahead + p * MK_PANEL, 0, MK_AHEAD_CACHE);
-        ahead += MK_STEPS * panels * MK_PANEL;
+        for (int p = 0; p < MK_STEPS * panels; p++) {
+          __builtin_prefetch(ahead.first + p / panels * ahead.line + p % panels * ahead.panel, 0, MK_AHEAD_CACHE);
+        }
+        ahead.first += MK_STEPS * ahead.line;
       } else {
 #pragma clang loop unroll(full)
         for (int p = 0; p < rows * MK_STEPS; p += 64 / (int)sizeof(float)) __builtin_prefetch(a + MK_AHEAD_LEFT + p, 0, 3);

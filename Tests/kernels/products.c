@@ -71,6 +71,10 @@ void check_linear(void) {
   one_linear((linear_case){1, 777, 333, 1, 1, 0, MK_ACT_NONE, check_pool, 4});
   one_linear((linear_case){5, 513, 131, 0, 0, 2, MK_ACT_TANH, check_pool, 5});
   one_linear((linear_case){1, 64, 259, 0, 1, 1, MK_ACT_SIGMOID, NULL, 6});
+  // A single row that reads four runs of panels, and what is left of them.
+  one_linear((linear_case){1, 300, 1003, 0, 1, 1, MK_ACT_GELU_ERF, NULL, 9});
+  one_linear((linear_case){1, 301, 1029, 1, 1, 2, MK_ACT_NONE, check_pool, 10});
+  one_linear((linear_case){1, 302, 1040, 0, 0, 0, MK_ACT_RELU, check_pool, 11});
 }
 
 static void one_gemm(check_random *r, int round) {

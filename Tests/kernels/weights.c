@@ -119,6 +119,9 @@ static void check_weights(mk_weights type) {
   one_product(&r, type, 397, 33, 267, check_pool);
   one_product(&r, type, 1153, 34, 29, check_pool); // several slabs
   one_product(&r, type, 1, 4096, 70, NULL);
+  one_product(&r, type, 1, 777, 1003, NULL); // four runs of panels, of one part of the depth and of two
+  one_product(&r, type, 1, 777, 1029, check_pool);
+  one_product(&r, type, 1, 5001, 259, NULL);
   one_product(&r, type, 3, 9001, 19, NULL);
   one_product(&r, type, 12, 4099, 33, check_pool);
   one_product(&r, type, 14, MK_QUANTISED_DEPTH + 464, 3, NULL);
