@@ -1,4 +1,7 @@
-// The thread pool: one region of tasks at a time, claimed in chunks from an atomic counter.
+// The thread pool: one region of tasks at a time. Each thread has a share of them, neighbours, the same in every region of
+// as many tasks; it claims its own in chunks, from an atomic counter, and then what is left of the others'. So what one call
+// leaves in the caches of a core is mostly what the next one reads there: cores that share no cache (a virtual machine's
+// processors may be moved apart at any time) would fetch it from each other.
 //
 // A worker enters a region by raising `inside` and then looking at `open`; the caller leaves by clearing `open` and then
 // waiting for `inside` to reach 0. Both are sequentially consistent, so either the worker sees that the region is over
@@ -24,19 +27,23 @@
 // is longer than most regions: within a request threads should not fall asleep.
 enum { MK_SPIN_NANOSECONDS = 1000000, MK_GREEDY_NANOSECONDS = 30000 };
 
+// The tasks of one thread in a region.
+typedef struct {
+  _Alignas(64) atomic_long next;
+  mk_int end;
+} mk_share;
+
 struct mk_pool {
   int32_t threads;
   // Written by the caller while no worker can be inside.
   void (*fn)(void *, mk_int, int32_t);
   void *ctx;
-  mk_int tasks;
   mk_int chunk;
-  int32_t helpers; // workers that may enter, by index
+  int32_t helpers; // workers that may enter, by index; a share for each of them and the caller
   int32_t started; // workers that exist
   bool tried;      // start was attempted
   pid_t pid;       // where the workers live
   pthread_t *ids;
-  _Alignas(64) atomic_long next;
   _Alignas(64) atomic_int inside;
   _Alignas(64) atomic_uint epoch; // grows with every region
   atomic_int open;
@@ -48,6 +55,7 @@ struct mk_pool {
   pthread_mutex_t mutex;
   pthread_cond_t wake;
   pthread_cond_t done;
+  mk_share shares[];
 };
 
 typedef struct {
@@ -69,13 +77,18 @@ static int64_t mk_now(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void mk_run_tasks(mk_pool *pool, int32_t worker) {
+static void mk_run_share(mk_pool *pool, mk_share *share, int32_t worker) {
   for (;;) {
-    mk_int first = atomic_fetch_add_explicit(&pool->next, pool->chunk, memory_order_relaxed);
-    if (first >= pool->tasks) return;
-    mk_int last = first + pool->chunk < pool->tasks ? first + pool->chunk : pool->tasks;
+    mk_int first = atomic_fetch_add_explicit(&share->next, pool->chunk, memory_order_relaxed);
+    if (first >= share->end) return;
+    mk_int last = first + pool->chunk < share->end ? first + pool->chunk : share->end;
     for (mk_int task = first; task < last; task++) pool->fn(pool->ctx, task, worker);
   }
+}
+
+static void mk_run_tasks(mk_pool *pool, int32_t worker) {
+  for (int32_t i = worker; i <= pool->helpers; i++) mk_run_share(pool, &pool->shares[i], worker);
+  for (int32_t i = 0; i < worker; i++) mk_run_share(pool, &pool->shares[i], worker);
 }
 
 static bool mk_is_new_epoch(mk_pool *pool, unsigned seen) {
@@ -183,12 +196,14 @@ static void mk_run_region(
   if (!pool->tried) mk_start_workers(pool);
   pool->fn = fn;
   pool->ctx = ctx;
-  pool->tasks = tasks;
   pool->helpers = helpers;
   // Large enough that the counter does not become the bottleneck, small enough to even out slow threads.
   mk_int chunk = tasks / ((mk_int)pool->threads * 32);
   pool->chunk = chunk > 1 ? chunk : 1;
-  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+  for (mk_int i = 0; i <= helpers; i++) {
+    atomic_store_explicit(&pool->shares[i].next, tasks * i / (helpers + 1), memory_order_relaxed);
+    pool->shares[i].end = tasks * (i + 1) / (helpers + 1);
+  }
   atomic_store(&pool->open, 1);
   atomic_fetch_add(&pool->epoch, 1);
   // The workers of a forked child's pool do not exist, and their mutex may be held for ever.
@@ -227,8 +242,9 @@ int32_t mk_pool_threads(const mk_pool *pool) { return pool ? pool->threads : 1; 
 
 mk_pool *mk_pool_create(int32_t threads) {
   mk_pool *pool = NULL;
-  if (posix_memalign((void **)&pool, 64, sizeof *pool) != 0) return NULL;
-  *pool = (mk_pool){.threads = threads < 1 ? 1 : threads > 1024 ? 1024 : threads, .busy = ATOMIC_FLAG_INIT};
+  threads = threads < 1 ? 1 : threads > 1024 ? 1024 : threads;
+  if (posix_memalign((void **)&pool, 64, sizeof *pool + (size_t)threads * sizeof *pool->shares) != 0) return NULL;
+  *pool = (mk_pool){.threads = threads, .busy = ATOMIC_FLAG_INIT};
   if (pthread_mutex_init(&pool->mutex, NULL) != 0) {
     free(pool);
     return NULL;
