@@ -125,8 +125,8 @@ typedef struct {
 // input and have patch x patch positions. Whole vectors are read and written: room behind the last tile.
 typedef struct {
   int32_t side;
-  // Nine taps of groups of 16 pairs of channels, g[group][tap][16], to `row` of their positions:
-  // u[column * position + pair].
+  // Nine taps of groups of 16 pairs of channels, g[group][tap][16], to two rows of their positions, the first of them `row`:
+  // u[((0 or 1) * patch + column) * position + pair].
   void (*weights)(int row, mk_int groups, const float *g, float *u, mk_int position);
   // Columns of n pixels of the `patch` rows x[] that a row of tiles sees, to as many rows of out. No other pixel is read;
   // those `ahead` of them are fetched.

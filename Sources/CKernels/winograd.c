@@ -2,11 +2,14 @@
 // a direct sum takes 9 n^2. Tiles of n = 4 take 36 for 144; tiles of n = 2, 16 for 36, suit images of about 8 x 8 and
 // less, of which larger tiles would leave most lanes of a panel empty.
 //
-// First all threads transform the inputs of a band of the image into scratch: v[position][panel of 16 tiles][channel]
-// [16]. Then a task is some output channels and a few panels. For one row of positions after the other it transforms
-// its weights to u[column][blocks as tiles read left operands] and multiplies them. All products, m[position][channel]
-// [tile], stay in the near caches, as u does, until they are transformed back. Tasks of other panels make the same u
-// again: that takes less than u of all channels, four times the weights, would take in memory and on its way to there.
+// A task is a few panels of 16 tiles. It transforms their inputs into scratch of its own, v[position][panel][channel][16],
+// and takes some output channels after the other: for two rows of positions at a time it transforms their weights to
+// u[row][column][blocks as tiles read left operands] and multiplies them. All products, m[position][channel][tile], stay in the
+// near caches, as u does, until they are transformed back. Tasks of other panels make the same u again: that takes less
+// than u of all channels, four times the weights, would take in memory and on its way to there.
+//
+// Where there are too few panels for all threads, these share the output channels as well: first all of them transform the
+// inputs of a band of the image, then a task is some output channels of a few panels. Then v moves between their caches.
 //
 // Packed weights: [16 pairs of channels][tap][16], the pairs in the order of the blocks that u has.
 #include "winograd.h"
@@ -18,6 +21,7 @@ enum {
   MK_MOST_POSITIONS = MK_MOST_PATCH * MK_MOST_PATCH,
   MK_BAND_FLOATS = 1 << 20, // transformed inputs: they stay in the last cache
   MK_TASK_PANELS = 8,       // of the products
+  MK_LEAST_PANELS = 2,      // with fewer, transforming all weights takes longer than waiting for inputs of other threads
   MK_TASK_ROWS = 24,        // output channels of the products
   MK_TASK_CHANNELS = 8,     // input channels of a task that transforms them
   MK_LEAST_CHANNELS = 32,   // with fewer, transforms cost more than the products they spare
@@ -78,10 +82,11 @@ typedef struct {
   float *y;
   mk_int side, patch, positions; // of a tile of outputs; of its inputs; patch * patch
   mk_int tile_columns, tiles, panels;
-  mk_int bands, most_panels; // of the longest band
+  int32_t shares_inputs; // tasks share the inputs of a band; otherwise a band is all panels, and a task has its own inputs
+  mk_int bands, panel_parts, most_panels; // parts of a band; panels of the longest v
   mk_int row_parts;
-  mk_int results, weights, worker_floats; // of one worker: m, u, all
-  mk_int image, panel0, band_panels, panel_parts; // of this band
+  mk_int inputs, results, weights, worker_floats; // of one worker: its own v, m, u, all
+  mk_int image, panel0, band_panels; // of this band
   float *v, *workers;
 } mk_winograd_call;
 
@@ -100,28 +105,40 @@ static void mk_plan_winograd(mk_winograd_call *c, const mk_pool *pool, const mk_
   c->tile_columns = mk_ceil_div(s->out_width, c->side);
   c->tiles = c->tile_columns * mk_ceil_div(s->out_height, c->side);
   c->panels = mk_max(mk_ceil_div(c->tiles, MK_PANEL), 1);
-  mk_int most = mk_max(MK_BAND_FLOATS / (c->positions * MK_PANEL * s->channels), MK_TASK_PANELS);
-  c->bands = mk_ceil_div(c->panels, most);
-  c->most_panels = mk_ceil_div(c->panels, c->bands);
+  mk_int threads = mk_pool_threads(pool), band = MK_BAND_FLOATS / (c->positions * MK_PANEL * s->channels);
   c->row_parts = mk_max(mk_ceil_div(s->out_channels, MK_TASK_ROWS), 1);
-  mk_int threads = mk_pool_threads(pool);
-  if (threads > 1) {
-    mk_int wanted = mk_ceil_div(threads * 4, mk_ceil_div(c->most_panels, MK_TASK_PANELS));
-    c->row_parts = mk_round_up(mk_max(c->row_parts, wanted), threads);
+  // Tiles of one panel add as those of two do where blocks have more than half of the rows, as those of MK_LEAST_CHANNELS and
+  // more have: results do not depend on where panels are cut.
+  c->bands = 1;
+  c->panel_parts = mk_round_up(mk_ceil_div(c->panels, mk_min(mk_max(band, MK_LEAST_PANELS), MK_TASK_PANELS)), threads);
+  c->most_panels = mk_ceil_div(c->panels, c->panel_parts);
+  mk_int task_panels = c->most_panels;
+  c->shares_inputs = threads > 1 && c->panels < MK_LEAST_PANELS * c->panel_parts;
+  if (c->shares_inputs) {
+    c->bands = mk_ceil_div(c->panels, mk_max(band, MK_TASK_PANELS));
+    c->most_panels = mk_ceil_div(c->panels, c->bands);
+    c->panel_parts = mk_ceil_div(c->most_panels, MK_TASK_PANELS);
+    task_panels = mk_ceil_div(c->most_panels, c->panel_parts);
+    c->row_parts = mk_round_up(mk_max(c->row_parts, mk_ceil_div(threads * 4, c->panel_parts)), threads);
   }
   c->row_parts = mk_min(c->row_parts, mk_ceil_div(s->out_channels, MK_BLOCK_ROWS));
   mk_int rows = mk_ceil_div(s->out_channels, c->row_parts) + MK_BLOCK_ROWS;
-  c->results = c->positions * (rows * mk_min(c->most_panels, MK_TASK_PANELS) + 1) * MK_PANEL;
-  c->weights = c->patch * (rows * s->channels + 3 * MK_PANEL);
+  c->inputs = c->shares_inputs ? 0 : c->positions * c->most_panels * MK_PANEL * s->channels;
+  c->results = c->positions * (rows * task_panels + 1) * MK_PANEL;
+  c->weights = 2 * c->patch * (rows * s->channels + 3 * MK_PANEL);
   mk_int task = c->results + c->weights + c->side * MK_OUTPUT_ROW;
-  c->worker_floats = mk_round_up(mk_max(task, MK_INPUT_FLOATS), MK_PANEL);
+  c->worker_floats = mk_round_up(c->inputs + mk_max(task, MK_INPUT_FLOATS), MK_PANEL);
+}
+
+// Floats of the inputs that tasks share.
+static mk_int mk_shared_inputs(const mk_winograd_call *c) {
+  return c->shares_inputs ? c->positions * c->most_panels * MK_PANEL * c->s->channels : 0;
 }
 
 size_t mk_winograd_scratch(const mk_pool *pool, const mk_conv_shape *s) {
   mk_winograd_call c = {0};
   mk_plan_winograd(&c, pool, s);
-  mk_int inputs = c.positions * c.most_panels * MK_PANEL * s->channels;
-  return (size_t)(inputs + c.worker_floats * mk_pool_threads(pool)) * sizeof(float) + 64;
+  return (size_t)(mk_shared_inputs(&c) + c.worker_floats * mk_pool_threads(pool)) * sizeof(float) + 64;
 }
 
 // What `tiles` tiles of a row of tiles, the first of them at (i, j), see of a channel, its columns transformed; zeros
@@ -145,17 +162,16 @@ static void mk_transform_rows(
   }
 }
 
-// Writes v of some channels of this band.
-static void mk_transform_inputs(void *context, mk_int task, int32_t worker) {
-  const mk_winograd_call *c = context;
+// Writes v of part `part` of the channels and `panels` panels from panel0 on; `transformed` is the room for it.
+static void mk_transform_inputs(
+  const mk_winograd_call *c, mk_int part, mk_int panel0, mk_int panels, float *transformed, float *v) {
   const mk_conv_shape *s = c->s;
-  mk_int channel0 = task * MK_TASK_CHANNELS, channel1 = mk_min(channel0 + MK_TASK_CHANNELS, s->channels);
-  float *transformed = c->workers + worker * c->worker_floats;
+  mk_int channel0 = part * MK_TASK_CHANNELS, channel1 = mk_min(channel0 + MK_TASK_CHANNELS, s->channels);
   float *rows = transformed + MK_MOST_POSITIONS * MK_INPUT_POSITION, *zeros = rows + MK_MOST_PATCH * MK_INPUT_ROW;
-  mk_int position = c->band_panels * s->channels * MK_PANEL;
+  mk_int position = panels * s->channels * MK_PANEL;
   memset(transformed, 0, MK_INPUT_FLOATS * sizeof(float)); // whole vectors are read
-  for (mk_int panel = 0; panel < c->band_panels; panel++) {
-    mk_int first = (c->panel0 + panel) * MK_PANEL, last = mk_min(first + MK_PANEL, c->tiles);
+  for (mk_int panel = 0; panel < panels; panel++) {
+    mk_int first = (panel0 + panel) * MK_PANEL, last = mk_min(first + MK_PANEL, c->tiles);
     // A vector that ends behind a panel is overwritten by the next channel.
     for (mk_int channel = channel0; channel < channel1; channel++) {
       float *out = transformed + (channel - channel0) * MK_PANEL;
@@ -168,7 +184,7 @@ static void mk_transform_inputs(void *context, mk_int task, int32_t worker) {
     }
     for (int p = 0; p < c->positions; p++) {
       memcpy(
-        c->v + p * position + (panel * s->channels + channel0) * MK_PANEL, transformed + p * MK_INPUT_POSITION,
+        v + p * position + (panel * s->channels + channel0) * MK_PANEL, transformed + p * MK_INPUT_POSITION,
         (size_t)(channel1 - channel0) * MK_PANEL * sizeof(float));
     }
   }
@@ -197,35 +213,39 @@ static void mk_place_outputs(const mk_winograd_call *c, mk_int plane, mk_int fir
   }
 }
 
-static void mk_winograd_task(void *context, mk_int task, int32_t worker) {
-  const mk_winograd_call *c = context;
+// Part `row_part` of the output channels of some panels from panel0 on; their inputs are at v, `position` apart; `room` is
+// that of the worker.
+static void mk_winograd_rows(
+  const mk_winograd_call *c, mk_int row_part, mk_int panel0, mk_int panels, const float *v, mk_int position, float *room) {
   const mk_conv_shape *s = c->s;
   const mk_kernels *kernels = c->kernels;
-  mk_int part = task % c->panel_parts, row_part = task / c->panel_parts;
-  mk_int panel0 = mk_part(c->band_panels, c->panel_parts, part);
-  mk_int panels = mk_part(c->band_panels, c->panel_parts, part + 1) - panel0;
-  mk_int first = (c->panel0 + panel0) * MK_PANEL, lanes = panels * MK_PANEL, tiles = mk_min(lanes, c->tiles - first);
+  mk_int first = panel0 * MK_PANEL, lanes = panels * MK_PANEL, tiles = mk_min(lanes, c->tiles - first);
   // Some of the blocks that were packed.
   mk_int blocks = mk_ceil_div(s->out_channels, kernels->rows);
   mk_int channel = mk_part(s->out_channels, blocks, mk_part(blocks, c->row_parts, row_part));
   mk_int rows = mk_part(s->out_channels, blocks, mk_part(blocks, c->row_parts, row_part + 1)) - channel;
-  float *m = c->workers + worker * c->worker_floats, *u = m + c->results, *pixels = u + c->weights;
+  float *m = room, *u = m + c->results, *pixels = u + c->weights;
   // A panel more than it needs: multiples of a power of two would share a few sets of the first cache.
   mk_int m_position = rows * lanes + MK_PANEL;
   // Whole groups of pairs of channels, of which this task's may be only the middle.
   mk_int pair = channel * s->channels, group = pair / MK_PANEL;
   mk_int groups = mk_ceil_div(pair + rows * s->channels, MK_PANEL) - group, u_position = (groups + 1) * MK_PANEL;
   mk_int wide = kernels->panels;
+  // The weights of the channels that follow come from memory meanwhile, once the first rows have been multiplied.
+  const float *next = c->packed + (group + groups) * MK_TAPS * MK_PANEL;
+  mk_int lines = MK_TAPS * mk_min(groups, mk_pairs(s) / MK_PANEL - group - groups), late = c->positions - 2 * c->patch;
   for (int p = 0; p < c->positions; p++) {
-    if (p % c->patch == 0) {
+    if (p % (2 * c->patch) == 0) {
       const float *weights = c->packed + group * MK_TAPS * MK_PANEL;
       c->transforms->weights((int)(p / c->patch), groups, weights, u, u_position);
     }
+    mk_int past = p - 2 * c->patch, line = past < 0 ? 0 : mk_part(lines, late, past);
+    mk_int count = past < 0 ? 0 : mk_part(lines, late, past + 1) - line;
     for (mk_int panel = 0; panel < panels; panel += wide) {
       mk_int together = mk_min(wide, panels - panel);
       mk_tile t = {
-        .a = u + p % c->patch * u_position + pair % MK_PANEL,
-        .b = c->v + (p * c->band_panels + panel0 + panel) * s->channels * MK_PANEL,
+        .a = u + p % (2 * c->patch) * u_position + pair % MK_PANEL,
+        .b = v + p * position + panel * s->channels * MK_PANEL,
         .b_panel = s->channels * MK_PANEL,
         .k = s->channels,
         .c = m + p * m_position + panel * MK_PANEL,
@@ -233,7 +253,9 @@ static void mk_winograd_task(void *context, mk_int task, int32_t worker) {
         .c_panel = MK_PANEL,
         .columns = together * MK_PANEL,
       };
-      mk_run_tiles(kernels->tiles[MK_PACKED][together - 1], kernels->rows, s->channels, rows, &t, NULL, 0);
+      mk_run_tiles(
+        kernels->tiles[MK_PACKED][together - 1], kernels->rows, s->channels, rows, &t,
+        (const char *)(next + line * MK_PANEL), panel == 0 ? count : 0);
     }
   }
   for (mk_int r = 0; r < rows; r++) {
@@ -244,6 +266,32 @@ static void mk_winograd_task(void *context, mk_int task, int32_t worker) {
   }
 }
 
+static mk_int mk_channel_parts(const mk_conv_shape *s) { return mk_ceil_div(s->channels, MK_TASK_CHANNELS); }
+
+// Some channels of the inputs of this band, for all tasks.
+static void mk_input_task(void *context, mk_int task, int32_t worker) {
+  const mk_winograd_call *c = context;
+  mk_transform_inputs(c, task, c->panel0, c->band_panels, c->workers + worker * c->worker_floats, c->v);
+}
+
+static void mk_winograd_task(void *context, mk_int task, int32_t worker) {
+  const mk_winograd_call *c = context;
+  mk_int part = task % c->panel_parts, channels = c->s->channels;
+  mk_int panel0 = mk_part(c->band_panels, c->panel_parts, part);
+  mk_int panels = mk_part(c->band_panels, c->panel_parts, part + 1) - panel0;
+  float *own = c->workers + worker * c->worker_floats, *room = own + c->inputs;
+  if (c->shares_inputs) {
+    const float *v = c->v + panel0 * channels * MK_PANEL;
+    mk_winograd_rows(
+      c, task / c->panel_parts, c->panel0 + panel0, panels, v, c->band_panels * channels * MK_PANEL, room);
+    return;
+  }
+  for (mk_int i = 0; i < mk_channel_parts(c->s); i++) mk_transform_inputs(c, i, panel0, panels, room, own);
+  for (mk_int i = 0; i < c->row_parts; i++) {
+    mk_winograd_rows(c, i, panel0, panels, own, panels * channels * MK_PANEL, room);
+  }
+}
+
 void mk_winograd(
   mk_pool *pool, const mk_conv_shape *shape, const float *x, const void *packed, const float *bias,
   mk_activation activation, const float *residual, float *y, void *scratch) {
@@ -251,15 +299,14 @@ void mk_winograd(
     .x = x, .packed = packed, .bias = bias, .residual = residual, .activation = activation, .y = y, .v = scratch};
   mk_plan_winograd(&c, pool, shape);
   if (c.tiles <= 0) return;
-  c.workers = c.v + c.positions * c.most_panels * MK_PANEL * shape->channels;
+  c.workers = c.v + mk_shared_inputs(&c);
   pool = mk_pool_for(pool, shape->out_channels * c.tiles * c.positions * shape->channels, MK_PARALLEL_PRODUCTS);
   for (c.image = 0; c.image < shape->batch; c.image++) {
     for (mk_int band = 0; band < c.bands; band++) {
       c.panel0 = mk_part(c.panels, c.bands, band);
       c.band_panels = mk_part(c.panels, c.bands, band + 1) - c.panel0;
-      c.panel_parts = mk_ceil_div(c.band_panels, MK_TASK_PANELS);
-      mk_parallel(pool, mk_ceil_div(shape->channels, MK_TASK_CHANNELS), mk_transform_inputs, &c);
-      mk_parallel(pool, c.panel_parts * c.row_parts, mk_winograd_task, &c);
+      if (c.shares_inputs) mk_parallel(pool, mk_channel_parts(shape), mk_input_task, &c);
+      mk_parallel(pool, c.shares_inputs ? c.panel_parts * c.row_parts : c.panel_parts, mk_winograd_task, &c);
     }
   }
 }

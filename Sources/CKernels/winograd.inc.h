@@ -53,23 +53,27 @@ MK_INLINE void mk_winograd_weight_line(const int side, const vf g[3], vf u[6]) {
   u[side + 1] = g[2];
 }
 
-// One row of positions u of `groups` groups of 16 pairs of channels.
+// Two rows of positions u, from `row` on, of `groups` groups of 16 pairs of channels.
 MK_INLINE void mk_winograd_weights(
   const int side, int row, mk_int groups, const float *g, float *u, mk_int position) {
-  const float *factors = side == 2 ? mk_winograd_g2[row] : mk_winograd_g4[row];
+  const float(*factors)[3] = side == 2 ? mk_winograd_g2 + row : mk_winograd_g4 + row;
   for (mk_int group = 0; group < groups; group++, g += 9 * MK_PANEL, u += MK_PANEL) {
 #pragma clang loop unroll(full)
     for (int i = 0; i < MK_PANEL; i += MK_WIDTH) {
-      vf columns[3], line[6];
+      vf taps[9];
 #pragma clang loop unroll(full)
-      for (int c = 0; c < 3; c++) {
-        const float *tap = g + c * MK_PANEL + i;
-        columns[c] = vf_load(tap) * factors[0] + vf_load(tap + 3 * MK_PANEL) * factors[1] +
-          vf_load(tap + 6 * MK_PANEL) * factors[2];
+      for (int t = 0; t < 9; t++) taps[t] = vf_load(g + t * MK_PANEL + i);
+#pragma clang loop unroll(full)
+      for (int r = 0; r < 2; r++) {
+        vf columns[3], line[6];
+#pragma clang loop unroll(full)
+        for (int c = 0; c < 3; c++) {
+          columns[c] = taps[c] * factors[r][0] + taps[3 + c] * factors[r][1] + taps[6 + c] * factors[r][2];
+        }
+        mk_winograd_weight_line(side, columns, line);
+#pragma clang loop unroll(full)
+        for (int c = 0; c < side + 2; c++) vf_store(u + (r * (side + 2) + c) * position + i, line[c]);
       }
-      mk_winograd_weight_line(side, columns, line);
-#pragma clang loop unroll(full)
-      for (int c = 0; c < side + 2; c++) vf_store(u + c * position + i, line[c]);
     }
   }
 }
