@@ -7,7 +7,7 @@ import Tensor
 extension Operator {
   static let layerNormalizations: [Operator] = [
     Operator(
-      "LayerNormalization",
+      "LayerNormalization", overwritableInputs: [0],
       infer: { node throws(MueError) in
         let (input, rows) = try normalizedRows(node)
         var outputs = [TensorInfo(input.type, input.shape)]
@@ -20,7 +20,7 @@ extension Operator {
 
   private static func rms(_ name: String) -> Operator {
     Operator(
-      name,
+      name, overwritableInputs: [0],
       infer: { node throws(MueError) in
         let (input, rows) = try normalizedRows(node)
         guard node.outputCount < 2 else {
