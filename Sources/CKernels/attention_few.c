@@ -8,7 +8,7 @@ enum {
   MK_RUN_KEYS = 64,        // most keys of a run
   MK_RUNS = 4,             // their number is a multiple of it once it is larger, so that threads get as many
   MK_PACKED_TASKS = 2,     // of each thread where runs are packed: what is fetched ahead is then its own
-  MK_PARALLEL_FEW = 30000, // products from which on threads share them: memory takes longer than they do
+  MK_PARALLEL_FEW = 8000, // products from which on threads share them: memory takes longer than they do
 };
 
 // How an attention is cut, and how many floats of scratch its pieces take.

@@ -48,6 +48,8 @@ final class ScreenedLogits {
   private var taken = 0
   private var largest: [Float] = []
   private var tokens: [mk_int] = []
+  /// The last of each row before it was computed exactly. No other one is larger; one that is no number is in the normalizer.
+  private var smallestTaken: [Float] = []
   private var normalizers: [Float] = []
   private var norms: [Float] = []
   private var floors: [Float] = []
@@ -150,6 +152,8 @@ final class ScreenedLogits {
     normalizers.resize(to: rows.count, with: 0)
     mk_rank_rows(
       context.pool, rows.count, count, approximations, count, taken, &largest, &tokens, &normalizers)
+    smallestTaken.removeAll(keepingCapacity: true)
+    for row in rows.indices { smallestTaken.append(largest[(row + 1) * taken - 1]) }
     for row in rows.indices where !wanted.isOver[row] {
       let state = hidden + row * width
       var square = 0.0
@@ -179,9 +183,18 @@ final class ScreenedLogits {
       findFloors(first..<end, wanted)
       first = end
     }
+    // Mostly the largest terms are all that may matter: the others are no larger than the last of them.
+    if rows.indices.allSatisfy({ !mayReachFloor($0) }) { return }
     mk_screen_rows(
       context.pool, rows.count, screen.count, try room(&approximations), screen.count, screen.bounds, norms, floors,
       Self.mostCandidates, &candidates, &counts)
+  }
+
+  /// Whether a token beside the largest terms may reach the floor of its row. True where that is not a number.
+  private func mayReachFloor(_ row: Int) -> Bool {
+    guard rows[row].isDecided else { return false }
+    let approximation = smallestTaken[row]
+    return !(approximation + mk_screen_margin(approximation, screen.largestBound, norms[row]) < floors[row])
   }
 
   /// The logit that a token of each row of a sample must reach: one that enough tokens reach.

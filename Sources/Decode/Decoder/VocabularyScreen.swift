@@ -17,6 +17,8 @@ struct VocabularyScreen {
   /// states were rounded by.
   private let isRounded: Bool
   private let boundsAt: Int
+  /// The largest of `bounds`.
+  let largestBound: Float
 
   /// - Parameters:
   ///   - weights: row-major.
@@ -39,6 +41,8 @@ struct VocabularyScreen {
     self.weights = weights
     self.pages = pages
     self.boundsAt = boundsAt
+    let bounds = (memory.base + boundsAt).assumingMemoryBound(to: Float.self)
+    largestBound = UnsafeBufferPointer(start: bounds, count: count).reduce(0) { $0 >= $1 ? $0 : $1 }
   }
 
   /// Whole products of the weights will be computed for tokens.
