@@ -161,7 +161,7 @@ final class ScreenedLogits {
       rows[row].norm = Float(square.squareRoot() * (1 + 1e-6))
       rows[row].normalizer = Double(normalizers[row])
       rows[row].isDecided = rows[row].norm.isFinite
-      try makeExact(row, state, tokens: &tokens, values: &largest, at: row * taken, count: taken)
+      makeExact(row, state, taken, tokens: tokens, at: row * taken, values: &largest, at: row * taken)
       // Infinity would be as good as no number.
       for place in row * taken..<(row + 1) * taken {
         approximations[row * count + tokens[place]] = -.greatestFiniteMagnitude
@@ -200,8 +200,8 @@ final class ScreenedLogits {
   /// The logit that a token of each row of a sample must reach: one that enough tokens reach.
   private func findFloors(_ group: Range<Int>, _ wanted: LeadingTokens) {
     best.removeAll(keepingCapacity: true)
-    let origin = wanted.scores[group.lowerBound] - rows[group.lowerBound].normalizer
-    func offset(_ row: Int) -> Double { wanted.scores[row] - rows[row].normalizer - origin }
+    // A row alone competes with none: its floor is a logit as it is.
+    func offset(_ row: Int) -> Double { group.count > 1 ? wanted.scores[row] - rows[row].normalizer : 0 }
     for row in group where rows[row].isDecided {
       for place in row * taken..<(row + 1) * taken where !wanted.excluded[row].contains(tokens[place]) {
         insertBest(Double(largest[place]) + offset(row), among: wanted.count)
@@ -234,9 +234,7 @@ final class ScreenedLogits {
     let (begin, first) = (leading.count, row * Self.mostCandidates)
     let approximations = try room(&approximations) + row * screen.count
     for index in 0..<counts[row] { logits[index] = approximations[candidates[first + index]] }
-    try makeExact(
-      row, hidden + row * screen.width, tokens: &candidates, values: &logits, at: 0, tokensAt: first, count: counts[row]
-    )
+    makeExact(row, hidden + row * screen.width, counts[row], tokens: candidates, at: first, values: &logits, at: 0)
     guard rows[row].isDecided, wanted.count > 0 else { return }
     for place in row * taken..<(row + 1) * taken {
       insert(tokens[place], largest[place], since: begin, row, wanted)
@@ -261,12 +259,12 @@ final class ScreenedLogits {
     leading.insert(next, at: place)
   }
 
-  /// Replaces approximate logits of a row, `count` from `first` on, by exact ones, in its normalizer too. A row with one
-  /// that is no number is left to the exact logits.
+  /// Replaces `count` approximate logits of a row by exact ones, in its normalizer too. A row with one that is no number is
+  /// left to the exact logits.
   private func makeExact(
-    _ row: Int, _ state: UnsafePointer<Float>, tokens: inout [mk_int], values: inout [Float], at first: Int,
-    tokensAt firstToken: Int? = nil, count: Int
-  ) throws(MueError) {
+    _ row: Int, _ state: UnsafePointer<Float>, _ count: Int, tokens: [mk_int], at firstToken: Int,
+    values: inout [Float], at first: Int
+  ) {
     guard rows[row].isDecided, count > 0 else { return }
     let normalizer = rows[row].normalizer
     var change = 0.0
@@ -275,7 +273,7 @@ final class ScreenedLogits {
       values.withUnsafeMutableBufferPointer { values in
         guard let tokens = tokens.baseAddress, let values = values.baseAddress else { return }
         screen.weights.logits(
-          state, tokens: tokens + (firstToken ?? first), count: count, into: values + first, context.pool)
+          state, tokens: tokens + firstToken, count: count, into: values + first, context.pool)
       }
     }
     for index in first..<first + count { change += exponential(Double(values[index]) - normalizer) }
