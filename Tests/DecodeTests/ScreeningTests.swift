@@ -49,6 +49,13 @@ private struct Case {
     }
   }
 
+  /// Sizes that follow from the seed.
+  init(_ seed: Int, rows: Int, sharpness: Float) {
+    self.init(
+      seed, count: [2999, 1000, 517][seed % 3], width: [64, 100, 131][seed / 3 % 3], rows: rows, sharpness: sharpness,
+      hasBias: seed % 2 == 0)
+  }
+
   /// Rounded once, as the engine has it.
   func logit(_ row: Int, _ token: Int) -> Float {
     var sum = Double(bias?[token] ?? 0)
@@ -94,10 +101,7 @@ private struct Case {
 
   @Test(arguments: 0..<24) func theTokenIsThatOfTheExactLogits(seed: Int) throws {
     let context = try requireContext()
-    let sharpness: Float = [0, 1, 4, 20][seed % 4]
-    let made = Case(
-      seed, count: [2999, 1000, 517][seed % 3], width: [64, 100, 131][seed / 3 % 3], rows: 1 + seed % 14,
-      sharpness: sharpness, hasBias: seed % 2 == 0)
+    let made = Case(seed, rows: 1 + seed % 14, sharpness: [0, 1, 4, 20][seed % 4])
     let screened = try made.screened(context)
     var numbers = Numbers(seed + 1000)
     let excluded = try (0..<made.rows).map { row in
@@ -132,10 +136,7 @@ private struct Case {
   /// up to those of exact logits.
   @Test(arguments: 0..<16) func theLeadingTokensOfCompetingRows(seed: Int) throws {
     let context = try requireContext()
-    let sharpness: Float = [0, 1, 3, 6][seed % 4]
-    let made = Case(
-      seed, count: [2999, 1000, 517][seed % 3], width: [64, 100, 131][seed / 3 % 3], rows: 2 + seed % 9,
-      sharpness: sharpness, hasBias: seed % 2 == 0)
+    let made = Case(seed, rows: 2 + seed % 9, sharpness: [0, 1, 3, 6][seed % 4])
     var numbers = Numbers(seed + 2000)
     var wanted = LeadingTokens()
     wanted.begin(3 + seed % 8)

@@ -2,23 +2,19 @@ import CKernels
 import Testing
 
 extension CKernels {
-  @Test(arguments: [MK_ISA_PORTABLE, MK_ISA_AVX2, MK_ISA_AVX512])
-  func productsOfRowsAsTheyLie(isa: mk_isa) {
-    guard mk_isa_force(isa.rawValue) != 0 else { return }
-    defer { _ = mk_isa_force(MK_ISA_BEST.rawValue) }
+  @Test(arguments: CKernels.instructionSets)
+  func productsOfRowsAsTheyLie(isa: Int32) {
+    #expect(mk_isa_force(isa) == 1)
+    defer { mk_isa_force(-1) }
     let pool = mk_pool_create(2)
     defer { mk_pool_destroy(pool) }
-    var state: UInt32 = 7
-    func number() -> Float {
-      state = state &* 1_664_525 &+ 1_013_904_223
-      return Float(state >> 8) / Float(1 << 23) - 1
-    }
+    var randoms = Randoms(7)
     for (m, k, n) in [(1, 1, 1), (1, 7, 9), (5, 768, 300), (3, 65, 129), (13, 100, 257), (2, 16, 8), (64, 33, 140)] {
       // Rows further apart than they are long, and everything four bytes off.
       let (ldx, ldw, ldy) = (k + 3, k + 1, n + 5)
-      let x = (0..<m * ldx + 1).map { _ in number() }
-      let w = (0..<n * ldw + 1).map { _ in number() }
-      let bias = (0..<n + 1).map { _ in number() }
+      let x = (0..<m * ldx + 1).map { _ in randoms.float() }
+      let w = (0..<n * ldw + 1).map { _ in randoms.float() }
+      let bias = (0..<n + 1).map { _ in randoms.float() }
       for hasBias in [false, true] {
         var y = [Float](repeating: 99, count: m * ldy + 1)
         x.withUnsafeBufferPointer { x in
@@ -51,20 +47,16 @@ extension CKernels {
   }
 
   /// Candidates are all that may reach the floor of their row.
-  @Test(arguments: [1, 63, 64, 65, 257, 3000], [MK_ISA_PORTABLE, MK_ISA_AVX2, MK_ISA_AVX512])
-  func screening(count: Int, isa: mk_isa) {
-    guard mk_isa_force(isa.rawValue) != 0 else { return }
-    defer { _ = mk_isa_force(MK_ISA_BEST.rawValue) }
+  @Test(arguments: [1, 63, 64, 65, 257, 3000], CKernels.instructionSets)
+  func screening(count: Int, isa: Int32) {
+    #expect(mk_isa_force(isa) == 1)
+    defer { mk_isa_force(-1) }
     let pool = mk_pool_create(2)
     defer { mk_pool_destroy(pool) }
-    var state: UInt32 = 3
-    func number() -> Float {
-      state = state &* 1_664_525 &+ 1_013_904_223
-      return Float(state >> 8) / Float(1 << 23) - 1
-    }
+    var randoms = Randoms(3)
     let (rows, stride) = (4, count + 3)
-    var logits = (0..<rows * stride).map { _ in number() }
-    var bounds = (0..<count).map { _ in abs(number()) * 0.1 }
+    var logits = (0..<rows * stride).map { _ in randoms.float() }
+    var bounds = (0..<count).map { _ in abs(randoms.float()) * 0.1 }
     if count > 10 {
       (logits[3], logits[4], logits[5], bounds[6], bounds[7]) = (.nan, .infinity, -.infinity, .infinity, .nan)
     }
@@ -92,21 +84,17 @@ extension CKernels {
     }
   }
 
-  @Test(arguments: [MK_ISA_PORTABLE, MK_ISA_AVX2, MK_ISA_AVX512]) func singleRowsAreExact(isa: mk_isa) {
-    guard mk_isa_force(isa.rawValue) != 0 else { return }
-    defer { _ = mk_isa_force(MK_ISA_BEST.rawValue) }
+  @Test(arguments: CKernels.instructionSets) func singleRowsAreExact(isa: Int32) {
+    #expect(mk_isa_force(isa) == 1)
+    defer { mk_isa_force(-1) }
     let pool = mk_pool_create(2)
     defer { mk_pool_destroy(pool) }
-    var state: UInt32 = 11
-    func number() -> Float {
-      state = state &* 1_664_525 &+ 1_013_904_223
-      return Float(state >> 8) / Float(1 << 23) - 1
-    }
+    var randoms = Randoms(11)
     for (depth, count, taken) in [(1, 3, 1), (7, 20, 5), (64, 50, 17), (131, 90, 90), (768, 200, 33), (5, 4, 0)] {
       let stride = depth + 3
-      let x = (0..<depth).map { _ in number() }
-      let w = (0..<count * stride).map { _ in number() }
-      let bias = (0..<count).map { _ in number() }
+      let x = (0..<depth).map { _ in randoms.float() }
+      let w = (0..<count * stride).map { _ in randoms.float() }
+      let bias = (0..<count).map { _ in randoms.float() }
       let indices = (0..<taken).map { ($0 * 7 + 2) % count }
       for hasBias in [false, true] {
         var y = [Float](repeating: 99, count: taken + 1)

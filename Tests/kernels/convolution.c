@@ -24,11 +24,20 @@ static void one_convolution_as(mk_weights type, const char *name, conv_case c, i
   void *packed = check_bytes(mk_conv_packed_bytes(type, &s)), *scratch = check_bytes(mk_conv_scratch(c.pool, type, &s));
   mk_conv_pack(c.pool, type, &s, w, packed);
   mk_conv(c.pool, type, &s, x, packed, bias, c.activation, residual, y, scratch);
+  double worst = 0, squared_errors = 0, squared_terms = 1e-30;
+  if (tiled) {
+    // How tiles are shared out changes with the number of threads, but no bit of what they come to.
+    mk_pool *other = c.pool ? NULL : check_pool;
+    float *same = check_copy(before, count);
+    mk_conv(
+      other, type, &s, x, packed, bias, c.activation, c.residual == 2 ? same : residual, same,
+      check_bytes(mk_conv_scratch(other, type, &s)));
+    if (memcmp(same, y, (size_t)count * sizeof *y)) worst = INFINITY;
+  }
   if (mk_conv_weights(type, &s) == MK_WEIGHTS_BF16) {
     x = rounded_copy(x, s.batch * s.channels * plane);
     w = rounded_copy(w, s.out_channels * in * kernel);
   }
-  double worst = 0, squared_errors = 0, squared_terms = 1e-30;
   mk_int at = 0;
   for (mk_int plane_out = 0; plane_out < s.batch * s.out_channels; plane_out++) {
     mk_int o = plane_out % s.out_channels, b = plane_out / s.out_channels;

@@ -13,8 +13,8 @@ struct VocabularyScreen {
   let weights: VocabularyWeights
   private let pages: WeightPages
   private let memory: Buffer
-  /// Whether normalizers may have terms of eight bits where they are more than reported: their errors are below what the
-  /// states were rounded by.
+  /// Whether normalizers may have terms of eight bits where they are more than reported: their errors are below what
+  /// the rounded weights of all layers did to the states.
   private let isRounded: Bool
   private let boundsAt: Int
   /// The largest of `bounds`.

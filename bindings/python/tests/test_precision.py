@@ -111,13 +111,14 @@ def damaged(good: bytes) -> dict[str, bytes]:
     }
 
 
-def test_a_damaged_file_is_not_believed(copy: Path, samples: list[dict]) -> None:
-    expected = answer(copy, samples, packed_cache=True)
-    packed = copy / "model.onnx.f32.packed"
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_damaged_file_is_not_believed(copy: Path, samples: list[dict], precision: str) -> None:
+    expected = answer(copy, samples, precision=precision, packed_cache=True)
+    packed = copy / f"model.onnx.{precision}.packed"
     good = packed.read_bytes()
     for name, content in damaged(good).items():
         packed.write_bytes(content)
-        assert answer(copy, samples, packed_cache=True) == expected, name
+        assert answer(copy, samples, precision=precision, packed_cache=True) == expected, name
         assert packed.read_bytes() == good, name
 
 
