@@ -22,6 +22,7 @@ PAIRED_QUERIES = 48  # from which attention multiplies bf16 where it can, unless
 # Kinds of operand. The peak of bf16 is float32's where there are no instructions for it.
 FEW = {"f32": "float32", "bf16": "bf16", "int8": "int16"}
 MANY = {"f32": "float32", "bf16": "bf16", "int8": "int8"}
+INT4_GROUP = 128  # weights of a column that share a scale
 WINOGRAD = 4  # F(4 x 4, 3 x 3): 36 products for 144
 
 
@@ -124,16 +125,16 @@ def kernels_ms(spans: list[dict], precision: str, speeds: dict[tuple, float], fo
     return total, measured / all_products if all_products else 0
 
 
-def vocabulary(spans: list[dict], rows: int) -> tuple[float, float]:
-    """GFLOP of float32 and bytes of the product with the vocabulary, where that is no operator: it is screened in eight bits,
-    or read as it lies. It has the size of the largest table that tokens are looked up in."""
+def vocabulary(spans: list[dict], rows: int, precision: str) -> tuple[float, float]:
+    """GFLOP of float32 and bytes of the product with the vocabulary, where that is no operator: it is screened, in eight bits or
+    (int8) in four with a scale for every 128, or read as it lies. It has the size of the largest table that tokens are looked up in."""
     tables = [shape(s["args"]["inputs"][0]) for s in spans if s["cat"] == "Gather" and s["args"]["inputs"][0]]
     size = max((math.prod(t) for t in tables if len(t) == 2), default=0)
     products = [s for s in spans if "multiply_adds" in s.get("args", {})]
     if any(i and math.prod(shape(i)) == size for s in products for i in s["args"]["inputs"]):
         return 0, 0
-    if any(s["name"] == "vocabulary in eight bits" for s in spans):
-        return 0, size
+    if any(s["name"] == "vocabulary screen" for s in spans):
+        return 0, size * (1 / 2 + 4 / INT4_GROUP if precision == "int8" else 1)
     return 2e-9 * rows * size, 4 * size
 
 
@@ -156,7 +157,7 @@ def limits(mue: Path, bundle: Path, picture: Path, threads: int, precisions: lis
     for name, (spans, rows) in table.items():
         gflop, size = work(spans, name.split(".")[1], found["isa"])
         if rows > 0:
-            more, table_size = vocabulary(spans, rows)
+            more, table_size = vocabulary(spans, rows, precision)
             gflop["float32"] = gflop.get("float32", 0) + more
             size += table_size
         arithmetic = sum(1e3 * g / found[kind] for kind, g in gflop.items())

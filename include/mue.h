@@ -276,10 +276,10 @@ typedef struct mue_model_options {
                            from there, checked against both contents. A folder that cannot be written to is a warning
                            in the log. Without a file (mue_model_parse) it does nothing. */
   const mue_thread_pool *pool; /* whose threads the model uses (`threads` is 0 then); NULL for a pool of its own */
-  int32_t screening; /* of large vocabularies in MUE_PRECISION_F32 and MUE_PRECISION_BF16: greedy search (BF16: and
-                        beams) looks at all logits in eight bits and computes those that may be the largest exactly,
-                        from the file's own weights; in F32 its tokens are the same, its log-probabilities nearly so
-                        (docs/generation.md). MUE_OFF: all logits are computed in the model's precision */
+  int32_t screening; /* of large vocabularies: greedy search (in MUE_PRECISION_BF16 and _INT8 beams too) looks at all
+                        logits in few bits (F32, BF16: eight, INT8: four) and computes those that may be the largest
+                        exactly, from the file's own weights; in F32 its tokens are the same, its log-probabilities
+                        nearly so (docs/generation.md). MUE_OFF: all logits are computed in the model's precision */
   int32_t reserved;
 } mue_model_options;
 #define MUE_MODEL_OPTIONS_INIT {sizeof(mue_model_options), NULL, 0, 0, NULL, NULL, 0, 0, NULL, 0, 0}

@@ -72,6 +72,32 @@ static void mk_pack_int8_panel(mk_int quads, const float *panel, const float *in
   }
 }
 
+// A group, panel[8 * units][16], to the scales of its columns and units of eight depths, of which the first four are in the
+// lower halves of the bytes: round(w / scale) + 8 in 0...15, scale = -1/8 of the element of the largest magnitude.
+static void mk_pack_int4_panel(mk_int units, const float *panel, void *out) {
+  for (int j = 0; j < MK_PANEL; j += MK_WIDTH) {
+    vf largest = 0;
+    vi finite = ~(vi)0;
+    for (mk_int p = 0; p < 8 * units; p++) {
+      vf w = vf_load(panel + p * MK_PANEL + j);
+      finite &= vf_abs(w) < __builtin_inff();
+      largest = vf_select(vf_abs(w) > vf_abs(largest), w, largest);
+    }
+    vf scale = largest * -0.125f;
+    scale = vf_select(vf_abs(scale) < MK_LEAST_SCALE, (vf)0.0f, scale);
+    vf inverse = vf_select(scale == 0.0f, (vf)0.0f, 1 / scale);
+    vf_store((float *)out + j, vf_select(finite, scale, (vf)__builtin_nanf("")));
+    for (mk_int u = 0; u < units; u++) {
+      vu unit = 0;
+      for (int i = 0; i < 8; i++) {
+        vf scaled = vf_load(panel + (8 * u + i) * MK_PANEL + j) * inverse;
+        unit |= (vu)(vf_round_between(scaled, -8, 7) + 8) << (i % 4 * 8 + i / 4 * 4);
+      }
+      vu_store((uint32_t *)out + (u + 1) * MK_PANEL + j, unit);
+    }
+  }
+}
+
 // pairs to out[2 * pairs][16].
 static void mk_widen_bf16(mk_int pairs, const void *panel, const float *scales, void *out) {
   (void)scales;

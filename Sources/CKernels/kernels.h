@@ -20,6 +20,9 @@ enum {
 // not saturate.
 #define MK_PAIR_LEVELS 63.5f
 
+// int4 weights: depths that share a scale for each column, and units of 4 bytes of a column that they take.
+enum { MK_INT4_GROUP = 128, MK_INT4_UNITS = MK_INT4_GROUP / 8 };
+
 // One register tile: c[rows, columns] = a[rows, k] b[k, columns], then (all optional) + c, + biases, + residual, relu.
 //
 // Left operand, three layouts:
@@ -60,6 +63,7 @@ typedef struct {
   mk_int partials_panel;
   const float *row_scales, *column_scales;
   const int32_t *row_zeros, *column_sums;
+  mk_int zeros_group; // int4: from the zeros of one group of depths to those of the next
 } mk_tile;
 
 // How a tile's panels come from memory: one after the other, or side by side, each from a run of panels of its own, which
@@ -159,13 +163,14 @@ typedef struct {
   mk_tile_fn tiles[MK_LAYOUTS][2][MK_BLOCK_ROWS]; // [layout][panels - 1][rows - 1]
 
   mk_blocks f32, bf16, int8, wide_int8; // wide: with x in float32
-  mk_few few_f32, few_bf16, few_int8;
+  mk_few few_f32, few_bf16, few_int8, few_int4;
   mk_pixels int8_pixels, bf16_pixels;
 
   // formats.inc.h
   void (*pack_bf16)(mk_int pairs, const float *panel, void *out);
   void (*pair_maxima)(mk_int pairs, const float *panel, float *maxima);
   void (*pack_int8)(mk_int quads, const float *panel, const float *inverse, void *out, int32_t *sums);
+  void (*pack_int4)(mk_int units, const float *panel, void *out);
 
   // In place over rows of n elements.
   void (*activate)(mk_activation activation, mk_int rows, mk_int n, float *c, mk_int ldc);

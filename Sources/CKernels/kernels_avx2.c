@@ -37,6 +37,9 @@
 #define MK_VNNI 0
 #include "narrow_int8.inc.h"
 
+#define MK_VNNI 0
+#include "narrow_int4.inc.h"
+
 #include "rows.inc.h"
 
 #include "convolution_int8.inc.h"
@@ -65,6 +68,9 @@
 
 #define MK_VNNI 1
 #include "narrow_int8.inc.h"
+
+#define MK_VNNI 1
+#include "narrow_int4.inc.h"
 #pragma clang attribute pop
 
 MK_TABLE(mk_kernels_avx2, "avx2", MK_BF16_WIDENED, MK_INT8_BYTES);

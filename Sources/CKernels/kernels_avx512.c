@@ -38,6 +38,9 @@
 #define MK_VNNI 0
 #include "narrow_int8.inc.h"
 
+#define MK_VNNI 0
+#include "narrow_int4.inc.h"
+
 #include "rows.inc.h"
 
 #include "convolution_int8.inc.h"
@@ -66,6 +69,9 @@
 
 #define MK_VNNI 1
 #include "narrow_int8.inc.h"
+
+#define MK_VNNI 1
+#include "narrow_int4.inc.h"
 #pragma clang attribute pop
 
 #pragma clang attribute push(__attribute__((target(MK_AVX512_BF16))), apply_to = function)

@@ -29,6 +29,9 @@
 #define MK_VNNI 0
 #include "narrow_int8.inc.h"
 
+#define MK_VNNI 0
+#include "narrow_int4.inc.h"
+
 #include "rows.inc.h"
 
 #include "convolution_int8.inc.h"

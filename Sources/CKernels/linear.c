@@ -11,6 +11,7 @@ enum {
   MK_LEAST_SHARES = 2,     // tasks for each thread, of several rows; of a single row one is enough
   MK_MOST_SHARES = 8,
   MK_FINE_DEPTH = 4096,    // depth of one integer sum: 12 bits and a sign are left for x
+  MK_BYTE_LEVELS = 127,    // of x on each side of zero, with int4
 };
 
 mk_int mk_int8_levels(mk_int k) {
@@ -27,14 +28,18 @@ typedef struct {
   mk_int parts, part_depth; // of the depth; whole units of weights, but for the last part
   mk_int stored;            // depths in a unit of weights
   mk_int column_parts;
-  float scales[MK_NARROW_ROWS]; // of rows that are rounded
+  int32_t levels;               // of rows that are rounded to integers, otherwise 0
+  float scales[MK_NARROW_ROWS]; // of these rows
+  const int32_t *zeros;         // int4: [group][row], what the zero of the weights adds to the sums
 } mk_linear_call;
 
-static mk_int mk_padded_depth(mk_int k) { return mk_round_up(k, 4); } // whole units of every format
+static mk_int mk_padded_depth(mk_int k) { return mk_round_up(k, 8); } // whole units of every format
 
 size_t mk_linear_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n) {
+  if (type == MK_WEIGHTS_INT4) m = mk_min(m, MK_NARROW_ROWS);
   if (m > MK_NARROW_ROWS) return mk_blocks_scratch(pool, type, m, k, n);
-  return (size_t)(m * mk_padded_depth(k)) * sizeof(float) + 64;
+  mk_int groups = type == MK_WEIGHTS_INT4 ? mk_ceil_div(k, MK_INT4_GROUP) : 0;
+  return (size_t)(m * (mk_padded_depth(k) + groups)) * sizeof(float) + 64;
 }
 
 static mk_int mk_depth_before(const mk_linear_call *c, mk_int part) { return mk_min(part * c->part_depth, c->p->k); }
@@ -59,7 +64,9 @@ static void mk_multiply_columns(
       .accumulate = p->add_to_y || part > 0,
       .streams_b = spread > 1 ? MK_RUNS_OF_B : MK_PANELS_OF_B,
     };
-    if (c->weights.scales) t.column_scales = c->weights.scales + column, t.row_scales = c->scales;
+    if (c->levels > 0) t.row_scales = c->scales;
+    if (c->weights.scales) t.column_scales = c->weights.scales + column;
+    if (c->zeros) t.row_zeros = c->zeros, t.zeros_group = p->m;
     if (part == c->parts - 1) {
       if (p->bias) t.bias = p->bias + column;
       if (p->residual) t.residual = p->residual + column;
@@ -104,13 +111,26 @@ static void mk_linear_task(void *context, mk_int task, int32_t worker) {
   if (p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, p->m, end - first, p->y + first, p->ldy);
 }
 
-// Packs the rows in units of several depths; of integers, each row with a scale of its own, where the weights have scales.
-static void mk_pack_units(mk_linear_call *c, float *out) {
+// Adds what the zero of int4 weights, 8, makes of a row's units, of bytes or of int16, to the sums of their groups.
+static void mk_add_zeros(mk_int units, mk_int depths, const float *row, int32_t *zeros, mk_int zeros_group) {
+  mk_int group = MK_INT4_GROUP / depths;
+  for (mk_int first = 0; first < units; first += group, zeros += zeros_group) {
+    int32_t sum = 0;
+    mk_int end = mk_min(first + group, units);
+    for (mk_int i = first * depths; i < end * depths; i++) {
+      sum += depths == 4 ? ((const int8_t *)row)[i] : ((const int16_t *)(const void *)row)[i];
+    }
+    *zeros = 8 * sum;
+  }
+}
+
+// Packs the rows in units of several depths; of integers, each row with a scale of its own, where they have levels.
+static void mk_pack_units(mk_linear_call *c, float *out, int32_t *zeros) {
   const mk_linear_args *p = c->p;
   mk_int blocks = mk_ceil_div(p->m, c->kernels->rows), depths = c->form->depths;
-  int32_t levels = c->weights.scales ? (int32_t)mk_int8_levels(p->k) : 0;
+  int32_t levels = c->levels;
   float inverses[MK_NARROW_ROWS] = {0};
-  for (mk_int r = 0; c->weights.scales && r < p->m; r++) {
+  for (mk_int r = 0; levels > 0 && r < p->m; r++) {
     c->scales[r] = mk_fine_scale(c->kernels, p->k, p->x + r * p->ldx, levels, &inverses[r]);
   }
   for (mk_int part = 0; part < c->parts; part++) {
@@ -126,6 +146,10 @@ static void mk_pack_units(mk_linear_call *c, float *out) {
           const float *x = p->x + (first + r) * p->ldx + depth0 + depths * unit;
           c->form->pack_row(
             mk_min(depths * count, depth - depths * unit), x, inverses[first + r], levels, rows + r * MK_MAX_DEPTH);
+          if (zeros) {
+            int32_t *to = zeros + (depth0 + depths * unit) / MK_INT4_GROUP * p->m + first + r;
+            mk_add_zeros(count, depths, rows + r * MK_MAX_DEPTH, to, p->m);
+          }
         }
         mk_interleave(height, count, rows, MK_MAX_DEPTH, block + unit * height);
       }
@@ -135,12 +159,16 @@ static void mk_pack_units(mk_linear_call *c, float *out) {
 
 static void mk_linear_rows(mk_pool *pool, mk_weights type, const mk_linear_args *args, float *scratch) {
   const mk_kernels *kernels = mk_current_kernels();
+  const mk_few *forms[] = {
+    [MK_WEIGHTS_F32] = &kernels->few_f32,
+    [MK_WEIGHTS_BF16] = &kernels->few_bf16,
+    [MK_WEIGHTS_INT8] = &kernels->few_int8,
+    [MK_WEIGHTS_INT4] = &kernels->few_int4,
+  };
   mk_linear_call call = {
     .p = args,
     .kernels = kernels,
-    .form = type == MK_WEIGHTS_F32 ? &kernels->few_f32
-      : type == MK_WEIGHTS_BF16    ? &kernels->few_bf16
-                                   : &kernels->few_int8,
+    .form = forms[type],
     .weights = mk_packed_view(type, args->k, args->n, args->packed),
     .x = scratch,
     .parts = 1,
@@ -148,11 +176,16 @@ static void mk_linear_rows(mk_pool *pool, mk_weights type, const mk_linear_args 
     .stored = mk_stored_depths(type),
     .column_parts = 1,
   };
+  int32_t *zeros = NULL;
   if (type == MK_WEIGHTS_INT8) {
     call.parts = mk_max(mk_ceil_div(args->k, MK_FINE_DEPTH), 1), call.part_depth = MK_FINE_DEPTH;
+    call.levels = (int32_t)mk_int8_levels(args->k);
+  } else if (type == MK_WEIGHTS_INT4) {
+    call.levels = MK_BYTE_LEVELS;
+    call.zeros = zeros = (int32_t *)(void *)(scratch + args->m * mk_padded_depth(args->k));
   }
   if (call.form->pack_row) {
-    mk_pack_units(&call, scratch);
+    mk_pack_units(&call, scratch, zeros);
   } else if (args->m == 1 && args->k % 2 == 0) {
     call.x = args->x; // a single row is already in this layout
   } else {
@@ -176,11 +209,16 @@ void mk_linear(
   if (m <= 0 || n <= 0) return;
   // Adding to what is there is the same as a residual in y, and partial sums may then be kept in y.
   int32_t add_to_y = residual == y;
-  const mk_linear_args args = {
+  mk_linear_args args = {
     m, k, n, x, ldx, packed, bias, activation, add_to_y ? NULL : residual, ldr, y, ldy, add_to_y};
-  if (m > MK_NARROW_ROWS) {
+  if (m > MK_NARROW_ROWS && type != MK_WEIGHTS_INT4) {
     mk_linear_blocks(pool, type, &args, scratch);
-  } else {
+    return;
+  }
+  for (mk_int first = 0; first < m; first += MK_NARROW_ROWS) {
+    args.m = mk_min(m - first, MK_NARROW_ROWS);
+    args.x = x + first * ldx, args.y = y + first * ldy;
+    if (args.residual) args.residual = residual + first * ldr;
     mk_linear_rows(pool, type, &args, scratch);
   }
 }

@@ -23,10 +23,17 @@ enum {
 
 // Depths of a column in one unit of 4 bytes.
 static inline mk_int mk_stored_depths(mk_weights type) {
-  return type == MK_WEIGHTS_F32 ? 1 : type == MK_WEIGHTS_BF16 ? 2 : 4;
+  switch (type) {
+  case MK_WEIGHTS_F32: return 1;
+  case MK_WEIGHTS_BF16: return 2;
+  case MK_WEIGHTS_INT8: return 4;
+  case MK_WEIGHTS_INT4: return 8;
+  }
+  return 1;
 }
 static inline mk_int mk_panel_bytes(mk_weights type, mk_int k) {
-  return mk_ceil_div(k, mk_stored_depths(type)) * MK_ROW_BYTES;
+  mk_int scales = type == MK_WEIGHTS_INT4 ? mk_ceil_div(k, MK_INT4_GROUP) : 0;
+  return (mk_ceil_div(k, mk_stored_depths(type)) + scales) * MK_ROW_BYTES;
 }
 
 // The parts of a packed matrix. scales and sums of its columns: int8 only.

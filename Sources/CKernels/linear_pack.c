@@ -35,7 +35,7 @@ typedef struct {
   float *errors;
 } mk_pack_call;
 
-// Depths depth0..<depth0 + depth of the panel at column `start`, with zeros up to the next multiple of four depths.
+// Depths depth0..<depth0 + depth of the panel at column `start`, with zeros up to whole units.
 static void mk_gather(const mk_pack_call *c, mk_int start, mk_int depth0, mk_int depth, float *panel) {
   mk_int columns = mk_min(c->n - start, MK_PANEL);
   if (c->transposed) {
@@ -46,7 +46,7 @@ static void mk_gather(const mk_pack_call *c, mk_int start, mk_int depth0, mk_int
       for (mk_int j = columns; j < MK_PANEL; j++) panel[p * MK_PANEL + j] = 0;
     }
   }
-  mk_int rest = c->type == MK_WEIGHTS_F32 ? 0 : mk_round_up(depth, 4) - depth;
+  mk_int rest = mk_round_up(depth, mk_stored_depths(c->type)) - depth;
   memset(panel + depth * MK_PANEL, 0, (size_t)rest * MK_PANEL * sizeof(float));
 }
 
@@ -78,6 +78,16 @@ static void mk_pack_int8(const mk_pack_call *c, mk_int start, char *out) {
   memcpy(c->packed + (columns + start) * (mk_int)sizeof(float), sums, sizeof sums);
 }
 
+static void mk_pack_int4(const mk_pack_call *c, mk_int start, char *out) {
+  float panel[MK_INT4_GROUP * MK_PANEL];
+  for (mk_int depth0 = 0; depth0 < c->k; depth0 += MK_INT4_GROUP) {
+    mk_int depth = mk_min(c->k - depth0, MK_INT4_GROUP);
+    mk_gather(c, start, depth0, depth, panel);
+    c->kernels->pack_int4(
+      mk_ceil_div(depth, mk_stored_depths(MK_WEIGHTS_INT4)), panel, out + mk_panel_bytes(MK_WEIGHTS_INT4, depth0));
+  }
+}
+
 static void mk_pack_task(void *context, mk_int task, int32_t worker) {
   const mk_pack_call *c = context;
   mk_int end = mk_min((task + 1) * MK_PACK_COLUMNS, c->n);
@@ -89,6 +99,7 @@ static void mk_pack_task(void *context, mk_int task, int32_t worker) {
     case MK_WEIGHTS_F32: mk_gather(c, start, 0, c->k, (float *)(void *)out); break;
     case MK_WEIGHTS_BF16: mk_pack_bf16(c, start, out); break;
     case MK_WEIGHTS_INT8: mk_pack_int8(c, start, out); break;
+    case MK_WEIGHTS_INT4: mk_pack_int4(c, start, out); break;
     }
   }
 }

@@ -1,7 +1,12 @@
 // Register tiles of few rows with weights in a narrow format, which are widened on the way: reading them is what takes the
-// time. A unit of weights, 4 bytes of a column, meets two units of x. Before each inclusion: MK_NARROW, the name;
-// MK_WIDENED(unit, i), what meets the first and the second unit of x;
-// MK_DOT(sum, x, w) and MK_SUM as in tile_multiply.inc.h; MK_NARROW_FINISH(rows, panels, t, acc), what becomes of the sums.
+// time. A unit of weights, 4 bytes of a column, meets MK_MEETS units of x, two unless given. Before each inclusion: MK_NARROW,
+// the name; MK_WIDENED(unit, i), what meets unit i of x; MK_DOT(sum, x, w) and MK_SUM as in tile_multiply.inc.h;
+// MK_NARROW_FINISH(rows, panels, t, acc), what becomes of the sums; MK_NARROW_PRODUCT(rows, panels, t, acc), where the sums are
+// not over the whole depth.
+
+#ifndef MK_MEETS
+#define MK_MEETS 2
+#endif
 
 #define MK_JOIN_2(a, b) a##_##b
 #define MK_JOIN(a, b) MK_JOIN_2(a, b)
@@ -9,7 +14,7 @@
 // x is packed, filled up with zeros to whole units. `rows`, `panels` are constants at each use: one row widens each unit of
 // weights as it comes, several share what is widened and each spreads its x once.
 MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
-  const int rows, const int panels, const mk_tile *t, vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
+  const int rows, const int panels, const mk_tile *t, mk_fetched *fetched, vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
   const int vectors = panels * MK_VECTORS;
   // Few accumulators cannot hide the latency of an addition.
   const int sets = rows * vectors <= 6 ? 2 : 1;
@@ -22,7 +27,7 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
       for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
 
   const float *a = t->a, *b = t->b;
-  mk_fetched ahead = mk_ahead(rows, panels, t);
+  mk_fetched ahead = *fetched;
 #define MK_UNIT(q, v) vu_load(b + (q) * MK_PANEL + (v) / MK_VECTORS * t->b_panel + (v) % MK_VECTORS * MK_WIDTH)
 #define MK_UNITS(q)                                                                                         \
   {                                                                                                         \
@@ -34,21 +39,21 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
     if (rows == 1) {                                                                                        \
       _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                                \
         vu unit = MK_UNIT(q, v);                                                                            \
-        _Pragma("clang loop unroll(full)") for (int i = 0; i < 2; i++) {                                    \
+        _Pragma("clang loop unroll(full)") for (int i = 0; i < MK_MEETS; i++) {                             \
           vf *s = &sum[i % sets][0][v];                                                                     \
-          *s = MK_DOT(*s, (vf)mk_load1(a + (q) * 2 + i), MK_WIDENED(unit, i));                              \
+          *s = MK_DOT(*s, (vf)mk_load1(a + (q) * MK_MEETS + i), MK_WIDENED(unit, i));                       \
           MK_DONE(*s);                                                                                      \
         }                                                                                                   \
       }                                                                                                     \
     } else {                                                                                                \
-      _Pragma("clang loop unroll(full)") for (int i = 0; i < 2; i++) {                                      \
+      _Pragma("clang loop unroll(full)") for (int i = 0; i < MK_MEETS; i++) {                               \
         vf w[MK_TILE_VECTORS];                                                                              \
         _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                              \
           vu unit = MK_UNIT(q, v);                                                                          \
           w[v] = MK_WIDENED(unit, i);                                                                       \
         }                                                                                                   \
         _Pragma("clang loop unroll(full)") for (int r = 0; r < rows; r++) {                                 \
-          vf x = (vf)mk_load1(a + ((q) * 2 + i) * rows + r);                                                \
+          vf x = (vf)mk_load1(a + ((q) * MK_MEETS + i) * rows + r);                                         \
           _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                            \
             vf *s = &sum[i % sets][r][v];                                                                   \
             *s = MK_DOT(*s, x, w[v]);                                                                       \
@@ -62,13 +67,14 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
   for (mk_int i = t->k / MK_TOGETHER; i > 0; i--) {
 #pragma clang loop unroll(full)
     for (int q = 0; q < MK_TOGETHER; q++) MK_UNITS(q)
-    a += MK_TOGETHER * 2 * rows;
+    a += MK_TOGETHER * MK_MEETS * rows;
     b += MK_TOGETHER * MK_PANEL;
     ahead.first += MK_TOGETHER * ahead.line;
   }
   for (int q = 0; q < (int)(t->k % MK_TOGETHER); q++) MK_UNITS(q)
 #undef MK_UNITS
 #undef MK_UNIT
+  *fetched = ahead;
 
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
@@ -76,11 +82,16 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
     for (int v = 0; v < vectors; v++) acc[r][v] = sets > 1 ? MK_SUM(sum[0][r][v], sum[1][r][v]) : sum[0][r][v];
 }
 
+#ifndef MK_NARROW_PRODUCT
+#define MK_NARROW_PRODUCT(rows, panels, t, acc)       \
+  mk_fetched fetched = mk_ahead(rows, panels, t);     \
+  MK_JOIN(MK_NARROW, multiply)(rows, panels, t, &fetched, acc)
+#endif
 #define MK_NARROW_NAME(rows, panels) MK_JOIN(MK_JOIN(MK_NARROW, rows), panels)
 #define MK_NARROW_FUNCTION(rows, panels, ignored)               \
   static void MK_NARROW_NAME(rows, panels)(const mk_tile *t) {  \
     vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS];                     \
-    MK_JOIN(MK_NARROW, multiply)(rows, panels, t, acc);         \
+    MK_NARROW_PRODUCT(rows, panels, t, acc);                    \
     MK_NARROW_FINISH(rows, panels, t, acc);                     \
   }
 #define MK_NARROW_ENTRY(rows, panels, ignored) MK_NARROW_NAME(rows, panels),
@@ -96,6 +107,8 @@ static const mk_tile_fn MK_JOIN(MK_NARROW, tiles)[2][MK_BLOCK_ROWS] = MK_TILE_EN
 #undef MK_JOIN_2
 #undef MK_NARROW
 #undef MK_NARROW_FINISH
+#undef MK_NARROW_PRODUCT
+#undef MK_MEETS
 #undef MK_WIDENED
 #undef MK_DOT
 #undef MK_SUM

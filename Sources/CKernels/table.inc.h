@@ -70,15 +70,18 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
 #define MK_INT8_PAIRS(allowed) \
   .int8 = {2, 1, mk_pack_int16_row, mk_widen_int16, mk_int16_tiles}, \
   .few_int8 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int8_tiles, mk_narrow_int8_1_4}, \
+  .few_int4 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int4_tiles, mk_narrow_int4_1_4}, \
   .int8_pixels = {2, 1, mk_pack_fine_row, mk_quantise_pixels_int16, mk_int16_tiles, mk_quantise_band_int16, allowed}
 #define MK_INT8_BYTES \
   .int8 = {4, 1, mk_pack_uint8_row, NULL, mk_quads_tiles}, \
   .few_int8 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int8_tiles, mk_narrow_int8_1_4}, \
+  .few_int4 = {4, MK_TILE_PANELS, mk_pack_int8_row, mk_narrow_int4_tiles, mk_narrow_int4_1_4}, \
   .int8_pixels = {4, 1, mk_pack_int8_row, mk_quantise_pixels_uint8, mk_pixels_tiles, mk_quantise_band_uint8, \
     MK_DIRECT_WINDOWS}
 #define MK_INT8_VNNI \
   .int8 = {4, 1, mk_pack_uint8_row, NULL, mk_quads_vnni_tiles}, \
   .few_int8 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int8_vnni_tiles, mk_narrow_int8_vnni_1_4}, \
+  .few_int4 = {4, MK_TILE_PANELS, mk_pack_int8_row, mk_narrow_int4_vnni_tiles, mk_narrow_int4_vnni_1_4}, \
   .int8_pixels = {4, 1, mk_pack_int8_row, mk_quantise_pixels_uint8, mk_pixels_vnni_tiles, mk_quantise_band_uint8, \
     MK_ALL_WINDOWS}
 
@@ -96,6 +99,7 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
     .pack_bf16 = mk_pack_bf16_panel, \
     .pair_maxima = mk_pair_maxima, \
     .pack_int8 = mk_pack_int8_panel, \
+    .pack_int4 = mk_pack_int4_panel, \
     .activate = mk_activate, \
     .transpose_panel = mk_transpose_panel, \
     .attention = {1, MK_QUERY_PANELS, MK_KEY_BLOCK, table.tiles[MK_STRIDED], table.tiles[MK_COLUMN], mk_softmax_panel}, \

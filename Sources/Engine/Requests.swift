@@ -10,7 +10,7 @@ public struct ModelOptions: Sendable {
   /// The threads to use in place of the model's own; other models may use them too.
   public var pool: ThreadPool?
   public var limits = EngineLimits()
-  /// Lets searches look at large vocabularies in eight bits first; what decides is computed exactly.
+  /// Lets searches look at large vocabularies in few bits first; what decides is computed exactly.
   public var screensVocabulary = true
   /// Opens a graph with nodes that the engine cannot run too, so that `inspect` lists them; requests are refused.
   public var isForInspection = false

@@ -14,8 +14,8 @@ struct ModelArguments: ParsableArguments {
 
   @Flag(
     help: ArgumentHelp(
-      "Compute all logits of a large vocabulary exactly, for log-probabilities to the last digit; the tokens are the "
-        + "same."))
+      "Compute all logits of a large vocabulary in the model's precision, for log-probabilities to the last digit; at "
+        + "f32 the tokens are the same."))
   var noScreening = false
 
   enum Precision: String, ExpressibleByArgument, CaseIterable {

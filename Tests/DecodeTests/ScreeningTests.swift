@@ -95,12 +95,18 @@ private struct Case {
 }
 
 @Suite struct ScreeningTests {
-  private let context = try? ComputeContext(threads: 2)
+  /// One screens in eight bits with bounds, the other in four without.
+  static let precisions = [Precision.float32, .int8]
 
-  private func requireContext() throws -> ComputeContext { try #require(context) }
+  private func context(_ precision: Precision = .float32) throws -> ComputeContext {
+    try ComputeContext(threads: 2, weights: PackedWeights(precision: precision))
+  }
 
-  @Test(arguments: 0..<24) func theTokenIsThatOfTheExactLogits(seed: Int) throws {
-    let context = try requireContext()
+  /// How well normalizers are known whose smaller terms are approximations.
+  private func slack(_ precision: Precision) -> Double { precision == .int8 ? 3e-2 : 5e-3 }
+
+  @Test(arguments: 0..<24, precisions) func theTokenIsThatOfTheExactLogits(seed: Int, precision: Precision) throws {
+    let context = try context(precision)
     let made = Case(seed, rows: 1 + seed % 14, sharpness: [0, 1, 4, 20][seed % 4])
     let screened = try made.screened(context)
     var numbers = Numbers(seed + 1000)
@@ -121,7 +127,7 @@ private struct Case {
         #expect(abs(Double(made.logit(row, found.token)) - normalizer - found.logProbability) < 1e-9)
         #expect(try screened.logit(row: row, token: found.token) == made.logit(row, found.token))
         #expect(found.token == expected.token)
-        #expect(abs(found.logProbability - expected.logProbability) < 5e-3)
+        #expect(abs(found.logProbability - expected.logProbability) < slack(precision))
       }
       let exact = try screened.exactLogits()
       for index in stride(from: 0, to: made.rows * made.count, by: 37) {
@@ -134,8 +140,8 @@ private struct Case {
 
   /// Rows of a sample compete: the best continuations of all of them are there, in order, with log-probabilities that add
   /// up to those of exact logits.
-  @Test(arguments: 0..<16) func theLeadingTokensOfCompetingRows(seed: Int) throws {
-    let context = try requireContext()
+  @Test(arguments: 0..<16, precisions) func theLeadingTokensOfCompetingRows(seed: Int, precision: Precision) throws {
+    let context = try context(precision)
     let made = Case(seed, rows: 2 + seed % 9, sharpness: [0, 1, 3, 6][seed % 4])
     var numbers = Numbers(seed + 2000)
     var wanted = LeadingTokens()
@@ -169,7 +175,7 @@ private struct Case {
       found.sort { $0.score > $1.score }
       #expect(found.count >= wanted.count)
       for (one, other) in zip(found.prefix(wanted.count), expected) {
-        #expect(abs(one.score - other.score) < 5e-3)
+        #expect(abs(one.score - other.score) < slack(precision))
         // Tokens are the same unless rows are as close as normalizers are known.
         if one.row == other.row { #expect(one.token == other.token || abs(one.score - other.score) < 1e-6) }
       }
@@ -183,8 +189,8 @@ private struct Case {
   }
 
   /// Where tokens are named later, sums are known and nothing is looked for.
-  @Test func normalizersAlone() throws {
-    let context = try requireContext()
+  @Test(arguments: precisions) func normalizersAlone(precision: Precision) throws {
+    let context = try context(precision)
     let made = Case(5, count: 1200, width: 96, rows: 3, sharpness: 3, hasBias: true)
     var wanted = made.apart()
     wanted.count = 0
@@ -194,15 +200,15 @@ private struct Case {
       for row in 0..<made.rows {
         let best = try #require(made.best(row, excluded: []))
         let expected = Double(made.logit(row, best.token)) - best.logProbability
-        #expect(abs(try #require(screened.normalizer(row: row)) - expected) < 5e-3)
+        #expect(abs(try #require(screened.normalizer(row: row)) - expected) < slack(precision))
         #expect(screened.leading(row: row)?.isEmpty ?? true)
       }
     }
   }
 
   /// Equal rows: the smallest token comes, whichever is found first.
-  @Test(arguments: 0..<6) func equalsGoToTheSmallestToken(seed: Int) throws {
-    let context = try requireContext()
+  @Test(arguments: 0..<6, precisions) func equalsGoToTheSmallestToken(seed: Int, precision: Precision) throws {
+    let context = try context(precision)
     var made = Case(seed, count: 900, width: 48, rows: 4, sharpness: 6, hasBias: false)
     for row in 0..<made.rows {
       let best = try #require(made.best(row, excluded: []))
@@ -225,7 +231,10 @@ private struct Case {
   /// Whatever the weights are, what is decided is right, and what is not decided is left to the exact logits.
   @Test(arguments: [Float.nan, .infinity, -.infinity, 0, 3e38, 0x1p-140], 0..<3)
   func oddWeights(value: Float, seed: Int) throws {
-    let context = try requireContext()
+    for precision in Self.precisions { try oddWeights(value, seed, try context(precision)) }
+  }
+
+  private func oddWeights(_ value: Float, _ seed: Int, _ context: ComputeContext) throws {
     var made = Case(seed, count: 700, width: 40, rows: 3, sharpness: 5, hasBias: seed == 1)
     var numbers = Numbers(seed + 5)
     for _ in 0..<5 {
@@ -251,7 +260,7 @@ private struct Case {
   }
 
   @Test func statesThatAreNoNumbersAreNotDecided() throws {
-    let context = try requireContext()
+    let context = try context()
     var made = Case(1, count: 600, width: 32, rows: 3, sharpness: 3, hasBias: false)
     made.states[5] = .nan
     made.states[32 + 5] = .infinity
@@ -272,12 +281,13 @@ private struct Case {
 
   /// The bounds hold for every logit, against double precision.
   @Test(arguments: 0..<8) func boundsHold(seed: Int) throws {
-    let context = try requireContext()
+    let context = try context()
     let made = Case(seed, count: 400 + seed, width: 7 + 31 * seed, rows: 2, sharpness: 2, hasBias: seed % 2 == 0)
     let weights = VocabularyWeights(
       try Tensor(.float32, [made.count, made.width], made.matrix),
       bias: try made.bias.map { try Tensor(.float32, [made.count], $0) }, transposed: true)
     let screen = try VocabularyScreen(weights, pages: WeightPages(), context: context)
+    let bounds = try #require(screen.bounds).each
     var logits = [Float](repeating: 0, count: 2 * made.count)
     let scratch = try Buffer(
       byteCount: mk_linear_scratch(context.pool, MK_WEIGHTS_INT8, 2, made.width, made.count))
@@ -290,7 +300,7 @@ private struct Case {
       let norm = state.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
       for token in 0..<made.count {
         let error = abs(Double(logits[row * made.count + token]) - Double(made.logit(row, token)))
-        let bound = norm * Double(screen.bounds[token]) + 0x1p-21 * Double(abs(logits[row * made.count + token]))
+        let bound = norm * Double(bounds[token]) + 0x1p-21 * Double(abs(logits[row * made.count + token]))
         #expect(error <= bound)
         largest = max(largest, error / bound)
       }

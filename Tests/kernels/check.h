@@ -49,6 +49,7 @@ static const mk_activation check_activations[] = {
 void check_linear(void);
 void check_bf16(void);
 void check_int8(void);
+void check_int4(void);
 void check_gemm(void);
 void check_attention(void);
 void check_packed_attention(void);

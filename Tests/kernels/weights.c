@@ -1,6 +1,24 @@
-// Packed weights in bf16 and int8 (mk_linear): rounded as the header says, multiplied exactly or to the bounds of float32,
+// Packed weights in bf16, int8 and int4 (mk_linear): rounded as the header says, multiplied exactly or to the bounds of float32,
 // and what mk_linear_errors says of them.
 #include "check.h"
+
+static const char *const names[] = {"float32", "bf16", "int8", "int4"};
+
+// Depths 0..<k of a column, `step` apart, as int4 stores them, to stored[p * n].
+static void stored_int4(const float *w, mk_int step, mk_int k, mk_int n, double *stored) {
+  for (mk_int group = 0; group < k; group += 128) {
+    mk_int end = group + 128 < k ? group + 128 : k;
+    float largest = 0;
+    for (mk_int p = group; p < end; p++) {
+      if (fabsf(w[p * step]) > fabsf(largest)) largest = w[p * step];
+    }
+    float scale = largest * -0.125f, inverse = scale == 0 ? 0 : 1 / scale;
+    for (mk_int p = group; p < end; p++) {
+      float scaled = w[p * step] * inverse;
+      stored[p * n] = (double)scale * fmin(fmax((double)rintf(scaled), -8), 7);
+    }
+  }
+}
 
 // The columns of w as they are stored, [k][n]; false where the error that is told of one is wrong.
 static int stored_weights(
@@ -9,6 +27,10 @@ static int stored_weights(
   const float *scales = packed;
   int right = 1;
   for (mk_int j = 0; j < n; j++) {
+    if (type == MK_WEIGHTS_INT4) {
+      stored_int4(transposed ? w + j * ldw : w + j, transposed ? 1 : ldw, k, n, stored + j);
+      continue;
+    }
     double norm = 0;
     for (mk_int p = 0; p < k; p++) {
       float value = transposed ? w[j * ldw + p] : w[p * ldw + j];
@@ -58,18 +80,19 @@ static void one_product_of(
   void *packed = check_bytes(mk_linear_packed_bytes(type, k, n));
   void *scratch = check_bytes(mk_linear_scratch(pool, type, m, k, n));
   mk_linear_pack(pool, type, w, ldw, transposed, k, n, packed);
-  mk_linear_errors(pool, type, w, ldw, transposed, k, n, packed, errors);
+  if (type != MK_WEIGHTS_INT4) mk_linear_errors(pool, type, w, ldw, transposed, k, n, packed, errors);
   mk_linear(
     pool, type, m, k, n, x, ldx, packed, bias, relu ? MK_ACT_RELU : MK_ACT_NONE, in_place ? y : before, ldy, y, ldy,
     scratch);
 
-  int few = m <= MK_NARROW_ROWS, exact = type == MK_WEIGHTS_INT8 && (few || k <= MK_QUANTISED_DEPTH);
+  int int4 = type == MK_WEIGHTS_INT4, few = m <= MK_NARROW_ROWS || int4;
+  int exact = int4 || (type == MK_WEIGHTS_INT8 && (few || k <= MK_QUANTISED_DEPTH));
   int rounded = type == MK_WEIGHTS_BF16 && check_has_bf16_pairs();
   double *row = malloc((size_t)k * sizeof *row), *stored = malloc((size_t)(k * n) * sizeof *stored);
   double worst = stored_weights(type, w, ldw, transposed, k, n, packed, errors, stored) ? 0 : INFINITY;
   for (mk_int i = 0; i < m; i++) {
     for (mk_int p = 0; p < k; p++) row[p] = rounded ? check_rounded_bf16(x[i * ldx + p]) : x[i * ldx + p];
-    if (exact && few) check_rounded_row(mk_int8_levels(k), k, x + i * ldx, row);
+    if (exact && few) check_rounded_row(int4 ? 127 : mk_int8_levels(k), k, x + i * ldx, row);
     if (exact && !few) quantised_row(k, x + i * ldx, row);
     for (mk_int j = 0; j < n; j++) {
       double product = 0, magnitude = 0;
@@ -81,8 +104,9 @@ static void one_product_of(
       double rest = fabs((double)bias[j]) + fabs((double)before[i * ldy + j]);
       double bound =
         exact ? 0x1p-24 * (6 * fabs(product) + 4 * rest) + 1e-30 : check_product_bound(k + 2, magnitude + rest);
-      // Few rows add up a sum for every 4096 depths.
-      if (exact && few && k > 4096) bound += 0x1p-24 * (double)(k / 4096 + 1) * (magnitude + rest);
+      // Few rows add up a sum for every 4096 depths, of int4 for each scale.
+      mk_int depth = int4 ? 128 : 4096;
+      if (exact && few && k > depth) bound += 0x1p-24 * (double)(k / depth + 1) * (magnitude + rest);
       worst = check_error(worst, y[i * ldy + j], relu && sum < 0 ? 0 : sum, bound);
     }
     for (mk_int j = n; j < ldy && i < m - 1; j++) {
@@ -92,8 +116,7 @@ static void one_product_of(
   free(row);
   free(stored);
   check_case(
-    worst, "%s %td x %td x %td transposed %d in place %d", type == MK_WEIGHTS_INT8 ? "int8" : "bf16", m, k, n, transposed,
-    in_place);
+    worst, "%s %td x %td x %td transposed %d in place %d", names[type], m, k, n, transposed, in_place);
 }
 
 static void one_product(check_random *r, mk_weights type, mk_int m, mk_int k, mk_int n, mk_pool *pool) {
@@ -130,3 +153,4 @@ static void check_weights(mk_weights type) {
 
 void check_bf16(void) { check_weights(MK_WEIGHTS_BF16); }
 void check_int8(void) { check_weights(MK_WEIGHTS_INT8); }
+void check_int4(void) { check_weights(MK_WEIGHTS_INT4); }

@@ -86,8 +86,10 @@ typedef enum {
  * instruction set's sum of two products saturates. x is quantised, each row
  * by itself: up to MK_NARROW_ROWS rows to integers within +-mk_int8_levels(k), 14 bits or more up to k = 2048 and never
  * less than 13 with the sign; more of them to 8 bits between the row's smallest and largest element (0 included), unless k
- * exceeds MK_QUANTISED_DEPTH: then they stay as they are. docs/kernels.md has the formulas and bounds. */
-typedef enum { MK_WEIGHTS_F32, MK_WEIGHTS_BF16, MK_WEIGHTS_INT8 } mk_weights;
+ * exceeds MK_QUANTISED_DEPTH: then they stay as they are.
+ * INT4: 16 steps, one scale for each column and 128 depths; rows of x are quantised to integers within +-127. For a first look at
+ * many products. docs/kernels.md has the formulas and bounds. */
+typedef enum { MK_WEIGHTS_F32, MK_WEIGHTS_BF16, MK_WEIGHTS_INT8, MK_WEIGHTS_INT4 } mk_weights;
 enum { MK_NARROW_ROWS = 12, MK_QUANTISED_DEPTH = 65536 };
 mk_int mk_int8_levels(mk_int k);
 
@@ -97,8 +99,8 @@ size_t mk_linear_packed_bytes(mk_weights type, mk_int k, mk_int n);
 /* w is [k, n] with row stride ldw, or [n, k] with row stride ldw when transposed. */
 void mk_linear_pack(
   mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed);
-/* errors[n]: the Euclidean norm of column j of w minus what is packed of it, rounded up; infinite where either is not
- * finite. With it, abs(x . w_j - x . packed_j) <= norm(x) errors[j]. */
+/* errors[n] (not of INT4): the Euclidean norm of column j of w minus what is packed of it, rounded up; infinite where either
+ * is not finite. With it, abs(x . w_j - x . packed_j) <= norm(x) errors[j]. */
 void mk_linear_errors(
   mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n,
   const void *packed, float *errors);

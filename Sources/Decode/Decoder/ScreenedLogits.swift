@@ -5,14 +5,16 @@ import Tensor
 /// The logits of one step where the vocabulary is screened: approximations of all, exact ones of those that matter, and
 /// all of them exactly when that is asked for or the approximations do not decide. Memory is used again by every step.
 ///
-/// The leading tokens are certain: each token that the approximations' bounds leave a chance is computed exactly (in double
-/// precision, rounded once). Log-probabilities are exact logits less the logarithm of a sum in which at least the
+/// With bounds the leading tokens are certain: each token that they leave a chance is computed exactly (in double
+/// precision, rounded once). Without, those are that are the best among the `trustedTerms` largest approximations, or four times
+/// as many as are wanted. Log-probabilities are exact logits less the logarithm of a sum in which at least the
 /// `exactTerms` largest terms are exact too and the others, of which there may be many but each is small, are
 /// approximations.
 final class ScreenedLogits {
   /// More candidates of a row than that are no gain over the whole product.
   static let mostCandidates = 256
   static let exactTerms = 32
+  static let trustedTerms = 64
   /// Rows that so many steps have read stay in memory: most steps read ones that another one has read.
   private static let stepsOfRows = 8
   /// After so many rows in succession in which the approximations did not decide they are left out.
@@ -85,7 +87,7 @@ final class ScreenedLogits {
       _ = try exactLogits()
       return
     }
-    context.workspace.trace?.begin("vocabulary in eight bits")
+    context.workspace.trace?.begin("vocabulary screen")
     defer { context.workspace.trace?.end() }
     if steps == Self.stepsOfRows { releaseRows() }
     steps += 1
@@ -132,11 +134,11 @@ final class ScreenedLogits {
     let approximations = try room(&approximations)
     let (width, count) = (screen.width, screen.count)
     try context.workspace.scratch.reserve(
-      Int(clamping: mk_linear_scratch(context.pool, MK_WEIGHTS_INT8, min(rows.count, MK_NARROW_ROWS), width, count)))
-    // Few rows at a time: more of them would be quantised too, and the bounds are for states as they are.
+      Int(clamping: mk_linear_scratch(context.pool, screen.type, min(rows.count, MK_NARROW_ROWS), width, count)))
+    // Few rows at a time: more of them would become bytes in int8 too, and the bounds are for finer states.
     for first in stride(from: 0, to: rows.count, by: MK_NARROW_ROWS) {
       mk_linear(
-        context.pool, MK_WEIGHTS_INT8, min(rows.count - first, MK_NARROW_ROWS), width, count,
+        context.pool, screen.type, min(rows.count - first, MK_NARROW_ROWS), width, count,
         hidden + first * width, width, screen.packed, screen.weights.biases, MK_ACT_NONE, nil, 0,
         approximations + first * count, count, context.workspace.scratch.base)
     }
@@ -146,7 +148,8 @@ final class ScreenedLogits {
   private func normalize(_ hidden: UnsafePointer<Float>, _ wanted: LeadingTokens) throws(MueError) {
     let (width, count) = (screen.width, screen.count)
     let approximations = try room(&approximations)
-    taken = min(max(Self.exactTerms, wanted.count + wanted.mostExcluded), count)
+    let needed = wanted.count + wanted.mostExcluded
+    taken = min(screen.bounds == nil ? max(Self.trustedTerms, 4 * needed) : max(Self.exactTerms, needed), count)
     largest.resize(to: taken * rows.count, with: 0)
     tokens.resize(to: taken * rows.count, with: 0)
     normalizers.resize(to: rows.count, with: 0)
@@ -175,7 +178,7 @@ final class ScreenedLogits {
     floors.resize(to: rows.count, with: .infinity)
     candidates.resize(to: Self.mostCandidates * rows.count, with: 0)
     counts.resize(to: rows.count, with: 0)
-    guard wanted.count > 0 else { return }
+    guard wanted.count > 0, let bounds = screen.bounds else { return }
     var first = 0
     while first < rows.count {
       var end = first + 1
@@ -184,17 +187,17 @@ final class ScreenedLogits {
       first = end
     }
     // Mostly the largest terms are all that may matter: the others are no larger than the last of them.
-    if rows.indices.allSatisfy({ !mayReachFloor($0) }) { return }
+    if rows.indices.allSatisfy({ !mayReachFloor($0, bounds.largest) }) { return }
     mk_screen_rows(
-      context.pool, rows.count, screen.count, try room(&approximations), screen.count, screen.bounds, norms, floors,
+      context.pool, rows.count, screen.count, try room(&approximations), screen.count, bounds.each, norms, floors,
       Self.mostCandidates, &candidates, &counts)
   }
 
   /// Whether a token beside the largest terms may reach the floor of its row. True where that is not a number.
-  private func mayReachFloor(_ row: Int) -> Bool {
+  private func mayReachFloor(_ row: Int, _ largestBound: Float) -> Bool {
     guard rows[row].isDecided else { return false }
     let approximation = smallestTaken[row]
-    return !(approximation + mk_screen_margin(approximation, screen.largestBound, norms[row]) < floors[row])
+    return !(approximation + mk_screen_margin(approximation, largestBound, norms[row]) < floors[row])
   }
 
   /// The logit that a token of each row of a sample must reach: one that enough tokens reach.

@@ -36,10 +36,10 @@ extension UnifiedGraph {
     graph.releaseFilePages()
   }
 
-  /// The screen of the vocabulary, where it has one: weights of more than eight bits that lie row by row and are large.
-  /// What is computed of them exactly is so at bf16 too.
+  /// The screen of the vocabulary, where it has one: weights that lie row by row and are large. What is computed of them
+  /// exactly is so at every precision.
   func vocabularyScreen(_ context: ComputeContext) throws(MueError) -> VocabularyScreen? {
-    guard screensVocabulary, context.weights.precision != .int8, let product = decoder?.vocabulary,
+    guard screensVocabulary, let product = decoder?.vocabulary,
       let weights = VocabularyWeights(product, graph), weights.isRowMajor,
       weights.matrix.byteCount >= VocabularyScreen.smallest
     else { return nil }

@@ -22,7 +22,7 @@ public struct UnifiedGraph: Sendable {
   public let encoderStreams: [EncoderPartition]
   /// nil when no layers were found in the decoder.
   public let decoder: DecoderPartition?
-  /// Whether greedy search may look at the vocabulary in eight bits first; its tokens are the same.
+  /// Whether searches may look at the vocabulary in few bits first.
   public var screensVocabulary = false
   let vocabularyPages = WeightPages()
 

@@ -64,9 +64,10 @@ def open(
             docs/precision.md has quality and speed.
         packed_cache: keep packed weights in a file next to the model, and read them from there the next time. A folder
             that cannot be written to is a warning in the log.
-        screening: with "f32" and "bf16", greedy search (with "bf16" beams too) looks at the logits of a large vocabulary
-            in eight bits and computes those that may be the largest exactly, from the file's own weights; with "f32" its
-            tokens are the same, its log-probabilities nearly so. False: all of them in the model's precision.
+        screening: greedy search (with "bf16" and "int8" beams too) looks at the logits of a large vocabulary in few bits
+            ("f32" and "bf16": eight, "int8": four) and computes those that may be the largest exactly, from the file's own
+            weights; with "f32" its tokens are the same, its log-probabilities nearly so. False: all of them in the model's
+            precision.
         limits: None for the defaults.
         library: libmue.so; None looks for it as `load_library` says.
 
