@@ -126,15 +126,15 @@ def kernels_ms(spans: list[dict], precision: str, speeds: dict[tuple, float], fo
 
 
 def vocabulary(spans: list[dict], rows: int, precision: str) -> tuple[float, float]:
-    """GFLOP of float32 and bytes of the product with the vocabulary, where that is no operator: it is screened, in eight bits or
-    (int8) in four with a scale for every 128, or read as it lies. It has the size of the largest table that tokens are looked up in."""
+    """GFLOP of float32 and bytes of the product with the vocabulary, where that is no operator: it is screened, in eight bits
+    (f32) or in four with a scale for every 128, or read as it lies. It has the size of the largest table that tokens are looked up in."""
     tables = [shape(s["args"]["inputs"][0]) for s in spans if s["cat"] == "Gather" and s["args"]["inputs"][0]]
     size = max((math.prod(t) for t in tables if len(t) == 2), default=0)
     products = [s for s in spans if "multiply_adds" in s.get("args", {})]
     if any(i and math.prod(shape(i)) == size for s in products for i in s["args"]["inputs"]):
         return 0, 0
     if any(s["name"] == "vocabulary screen" for s in spans):
-        return 0, size * (1 / 2 + 4 / INT4_GROUP if precision == "int8" else 1)
+        return 0, size * (1 / 2 + 4 / INT4_GROUP if precision != "f32" else 1)
     return 2e-9 * rows * size, 4 * size
 
 

@@ -277,7 +277,7 @@ typedef struct mue_model_options {
                            in the log. Without a file (mue_model_parse) it does nothing. */
   const mue_thread_pool *pool; /* whose threads the model uses (`threads` is 0 then); NULL for a pool of its own */
   int32_t screening; /* of large vocabularies: greedy search (in MUE_PRECISION_BF16 and _INT8 beams too) looks at all
-                        logits in few bits (F32, BF16: eight, INT8: four) and computes those that may be the largest
+                        logits in few bits (F32: eight, BF16 and INT8: four) and computes those that may be the largest
                         exactly, from the file's own weights; in F32 its tokens are the same, its log-probabilities
                         nearly so (docs/generation.md). MUE_OFF: all logits are computed in the model's precision */
   int32_t reserved;

@@ -20,8 +20,9 @@ enum {
 // not saturate.
 #define MK_PAIR_LEVELS 63.5f
 
-// int4 weights: depths that share a scale for each column, and units of 4 bytes of a column that they take.
-enum { MK_INT4_GROUP = 128, MK_INT4_UNITS = MK_INT4_GROUP / 8 };
+// int4 weights: depths that share a scale for each column, units of 4 bytes of a column that they take, and levels of x on
+// each side of zero.
+enum { MK_INT4_GROUP = 128, MK_INT4_UNITS = MK_INT4_GROUP / 8, MK_BYTE_LEVELS = 127 };
 
 // One register tile: c[rows, columns] = a[rows, k] b[k, columns], then (all optional) + c, + biases, + residual, relu.
 //

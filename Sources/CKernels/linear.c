@@ -11,7 +11,6 @@ enum {
   MK_LEAST_SHARES = 2,     // tasks for each thread, of several rows; of a single row one is enough
   MK_MOST_SHARES = 8,
   MK_FINE_DEPTH = 4096,    // depth of one integer sum: 12 bits and a sign are left for x
-  MK_BYTE_LEVELS = 127,    // of x on each side of zero, with int4
 };
 
 mk_int mk_int8_levels(mk_int k) {

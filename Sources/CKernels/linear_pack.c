@@ -110,33 +110,43 @@ void mk_linear_pack(
   mk_parallel(pool, mk_ceil_div(n, MK_PACK_COLUMNS), mk_pack_task, &call);
 }
 
-// The value that unit `unit` of the packed panel stands for at depth p of it.
-static double mk_unpacked(mk_weights type, uint32_t unit, mk_int p, float scale) {
-  if (type == MK_WEIGHTS_INT8) return (double)(int8_t)(unit >> (8 * p)) * scale;
-  uint32_t bits = p == 0 ? unit << 16 : unit & 0xffff0000;
+// What the packed panel at column `start` stands for at depth p of column j.
+static double mk_unpacked(const mk_pack_call *c, const mk_packed *view, mk_int start, mk_int p, mk_int j) {
+  const char *panel = view->panels + start / MK_PANEL * view->panel_bytes;
+  mk_int depths = mk_stored_depths(c->type), group = 0;
+  if (c->type == MK_WEIGHTS_INT4) {
+    group = p / MK_INT4_GROUP * MK_INT4_GROUP;
+    panel += mk_panel_bytes(c->type, group);
+  }
+  const uint32_t *units = (const uint32_t *)(const void *)panel;
+  mk_int i = (p - group) % depths;
+  uint32_t unit = units[((p - group) / depths + (c->type == MK_WEIGHTS_INT4)) * MK_PANEL + j];
+  uint32_t bits = i == 0 ? unit << 16 : unit & 0xffff0000;
   float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
+  switch (c->type) {
+  case MK_WEIGHTS_INT8: return (double)(int8_t)(unit >> (8 * i)) * view->scales[start + j];
+  case MK_WEIGHTS_INT4:
+    memcpy(&value, units + j, sizeof value);
+    return (double)((int32_t)(unit >> (i % 4 * 8 + i / 4 * 4) & 15) - 8) * value;
+  default: memcpy(&value, &bits, sizeof value); return value;
+  }
 }
 
 static void mk_errors_task(void *context, mk_int task, int32_t worker) {
   const mk_pack_call *c = context;
   mk_packed view = mk_packed_view(c->type, c->k, c->n, c->packed);
-  mk_int depths = c->type == MK_WEIGHTS_INT8 ? 4 : 2, end = mk_min((task + 1) * MK_PACK_COLUMNS, c->n);
+  mk_int end = mk_min((task + 1) * MK_PACK_COLUMNS, c->n);
   float panel[MK_PACK_DEPTH * MK_PANEL];
   (void)worker;
   for (mk_int start = task * MK_PACK_COLUMNS; start < end; start += MK_PANEL) {
     mk_int columns = mk_min(c->n - start, MK_PANEL);
-    const uint32_t *units = (const uint32_t *)(const void *)(view.panels + start / MK_PANEL * view.panel_bytes);
     double sums[MK_PANEL] = {0};
     for (mk_int depth0 = 0; depth0 < c->k; depth0 += MK_PACK_DEPTH) {
       mk_int depth = mk_min(c->k - depth0, MK_PACK_DEPTH);
       mk_gather(c, start, depth0, depth, panel);
       for (mk_int p = 0; p < depth; p++) {
         for (mk_int j = 0; j < columns; j++) {
-          uint32_t unit = units[(depth0 + p) / depths * MK_PANEL + j];
-          double scale = view.scales ? view.scales[start + j] : 0;
-          double error = panel[p * MK_PANEL + j] - mk_unpacked(c->type, unit, p % depths, (float)scale);
+          double error = panel[p * MK_PANEL + j] - mk_unpacked(c, &view, start, depth0 + p, j);
           sums[j] += error * error;
         }
       }

@@ -53,12 +53,27 @@ enum { MK_BOUND_COLUMNS = 64 };
 
 typedef struct {
   const mk_kernels *kernels;
+  mk_weights type;
   mk_int k, n;
   const float *w;
   mk_int ldw;
   int32_t transposed;
   float *bounds;
 } mk_bounds_call;
+
+// Of a column whose weights have this norm and lost that much. What x loses are steps of its largest magnitude / levels, so
+// half a step in each of k directions; any order of the products' k additions, the scale and the bias; a rounding of this very
+// number.
+static double mk_screen_bound(mk_weights type, mk_int k, double norm, double error) {
+  double depth = (double)mk_max(k, 1), levels = type == MK_WEIGHTS_INT4 ? MK_BYTE_LEVELS : (double)mk_int8_levels(k);
+  double sums = (depth + 8) * 0x1p-24 * (norm + error);
+  double certain = error + 0.51 * sqrt(depth) / levels * (norm + error);
+  if (type != MK_WEIGHTS_INT4) return (certain + sums) * (1 + 4e-6);
+  // As if the errors of all k directions were independent; a row has one step, of at most norm(x) / levels.
+  double step = norm / levels;
+  double deviation = sqrt(error * error / depth + step * step / 12);
+  return (fmin(certain, MK_SCREEN_DEVIATIONS * deviation) + sums) * (1 + 4e-6);
+}
 
 static void mk_bounds_task(void *context, mk_int task, int32_t worker) {
   const mk_bounds_call *c = context;
@@ -77,18 +92,14 @@ static void mk_bounds_task(void *context, mk_int task, int32_t worker) {
     }
   }
   for (mk_int j = 0; j < count; j++) {
-    double error = c->bounds[first + j], norm = sqrt(squares[j]) * (1 + 1e-6);
-    // x in steps of its largest magnitude / levels, so half a step in each of k directions; any order of the products' k
-    // additions, the scale and the bias; a rounding of this very number.
-    double steps = 0.51 * sqrt((double)c->k) / (double)mk_int8_levels(c->k);
-    double bound = (error + (steps + (double)(c->k + 8) * 0x1p-24) * (norm + error)) * (1 + 4e-6);
+    double bound = mk_screen_bound(c->type, c->k, sqrt(squares[j]) * (1 + 1e-6), c->bounds[first + j]);
     c->bounds[first + j] = bound == bound ? (float)bound : INFINITY;
   }
 }
 
 void mk_screen_bounds(
-  mk_pool *pool, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, float *bounds) {
-  mk_bounds_call call = {mk_current_kernels(), k, n, w, ldw, transposed, bounds};
+  mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, float *bounds) {
+  mk_bounds_call call = {mk_current_kernels(), type, k, n, w, ldw, transposed, bounds};
   mk_parallel(mk_pool_for(pool, k * n, MK_PARALLEL_ELEMENTS), mk_ceil_div(n, MK_BOUND_COLUMNS), mk_bounds_task, &call);
 }
 

@@ -27,11 +27,8 @@ static int stored_weights(
   const float *scales = packed;
   int right = 1;
   for (mk_int j = 0; j < n; j++) {
-    if (type == MK_WEIGHTS_INT4) {
-      stored_int4(transposed ? w + j * ldw : w + j, transposed ? 1 : ldw, k, n, stored + j);
-      continue;
-    }
     double norm = 0;
+    if (type == MK_WEIGHTS_INT4) stored_int4(transposed ? w + j * ldw : w + j, transposed ? 1 : ldw, k, n, stored + j);
     for (mk_int p = 0; p < k; p++) {
       float value = transposed ? w[j * ldw + p] : w[p * ldw + j];
       double rounded;
@@ -39,7 +36,7 @@ static int stored_weights(
         float scaled = value * (1 / scales[j]);
         rounded = (double)scales[j] * rintf(scaled);
       } else {
-        rounded = check_rounded_bf16(value);
+        rounded = type == MK_WEIGHTS_BF16 ? check_rounded_bf16(value) : stored[p * n + j];
       }
       stored[p * n + j] = rounded;
       norm += (value - rounded) * (value - rounded);
@@ -80,7 +77,7 @@ static void one_product_of(
   void *packed = check_bytes(mk_linear_packed_bytes(type, k, n));
   void *scratch = check_bytes(mk_linear_scratch(pool, type, m, k, n));
   mk_linear_pack(pool, type, w, ldw, transposed, k, n, packed);
-  if (type != MK_WEIGHTS_INT4) mk_linear_errors(pool, type, w, ldw, transposed, k, n, packed, errors);
+  mk_linear_errors(pool, type, w, ldw, transposed, k, n, packed, errors);
   mk_linear(
     pool, type, m, k, n, x, ldx, packed, bias, relu ? MK_ACT_RELU : MK_ACT_NONE, in_place ? y : before, ldy, y, ldy,
     scratch);

@@ -99,7 +99,7 @@ size_t mk_linear_packed_bytes(mk_weights type, mk_int k, mk_int n);
 /* w is [k, n] with row stride ldw, or [n, k] with row stride ldw when transposed. */
 void mk_linear_pack(
   mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed);
-/* errors[n] (not of INT4): the Euclidean norm of column j of w minus what is packed of it, rounded up; infinite where either
+/* errors[n]: the Euclidean norm of column j of w minus what is packed of it, rounded up; infinite where either
  * is not finite. With it, abs(x . w_j - x . packed_j) <= norm(x) errors[j]. */
 void mk_linear_errors(
   mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n,
@@ -116,10 +116,12 @@ void mk_rows_product(
   const float *bias, float *y, mk_int ldy);
 
 /* Screening finds the largest of many products x . w_j + b_j from approximations y[n] of them, computed by mk_linear
- * with packed weights that are not quite w. bounds[n] are what mk_linear_errors gave; mk_screen_bounds adds what the
- * rounding of the products comes to. Then abs(y_j - (x . w_j + b_j)) <= norm(x) bounds[j] + 2^-21 abs(y_j). */
+ * with packed weights in int8 or int4 (`type`). bounds[n] are what mk_linear_errors gave; mk_screen_bounds adds what the
+ * rounding of the products comes to. Then abs(y_j - (x . w_j + b_j)) <= norm(x) bounds[j] + 2^-21 abs(y_j); with int4 that
+ * is MK_SCREEN_DEVIATIONS standard deviations, as if what rounding took were independent of x, where the certain bound is more. */
+enum { MK_SCREEN_DEVIATIONS = 5 };
 void mk_screen_bounds(
-  mk_pool *pool, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, float *bounds);
+  mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, float *bounds);
 /* That bound. norm: of x, rounded up. */
 float mk_screen_margin(float y, float bound, float norm);
 /* For each row r of y, `ldy` apart: ascending from indices[r * most] on, every j whose product may reach floors[r], NaN

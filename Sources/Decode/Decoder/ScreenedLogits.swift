@@ -5,16 +5,14 @@ import Tensor
 /// The logits of one step where the vocabulary is screened: approximations of all, exact ones of those that matter, and
 /// all of them exactly when that is asked for or the approximations do not decide. Memory is used again by every step.
 ///
-/// With bounds the leading tokens are certain: each token that they leave a chance is computed exactly (in double
-/// precision, rounded once). Without, those are that are the best among the `trustedTerms` largest approximations, or four times
-/// as many as are wanted. Log-probabilities are exact logits less the logarithm of a sum in which at least the
-/// `exactTerms` largest terms are exact too and the others, of which there may be many but each is small, are
-/// approximations.
+/// The leading tokens are as certain as the approximations' bounds: each token that they leave a chance is computed exactly (in
+/// double precision, rounded once). Log-probabilities are exact logits less the logarithm of a sum in which at least the
+/// largest terms are exact too and the others, of which there may be many but each is small, are approximations.
 final class ScreenedLogits {
-  /// More candidates of a row than that are no gain over the whole product.
+  /// More candidates of a row than that are no gain over the whole product. Where bounds are not certain, the largest terms then
+  /// stand for them.
   static let mostCandidates = 256
-  static let exactTerms = 32
-  static let trustedTerms = 64
+  private static let exactTerms = (certain: 32, uncertain: 64)
   /// Rows that so many steps have read stay in memory: most steps read ones that another one has read.
   private static let stepsOfRows = 8
   /// After so many rows in succession in which the approximations did not decide they are left out.
@@ -148,8 +146,8 @@ final class ScreenedLogits {
   private func normalize(_ hidden: UnsafePointer<Float>, _ wanted: LeadingTokens) throws(MueError) {
     let (width, count) = (screen.width, screen.count)
     let approximations = try room(&approximations)
-    let needed = wanted.count + wanted.mostExcluded
-    taken = min(screen.bounds == nil ? max(Self.trustedTerms, 4 * needed) : max(Self.exactTerms, needed), count)
+    let terms = screen.isCertain ? Self.exactTerms.certain : Self.exactTerms.uncertain
+    taken = min(max(terms, wanted.count + wanted.mostExcluded), count)
     largest.resize(to: taken * rows.count, with: 0)
     tokens.resize(to: taken * rows.count, with: 0)
     normalizers.resize(to: rows.count, with: 0)
@@ -178,7 +176,7 @@ final class ScreenedLogits {
     floors.resize(to: rows.count, with: .infinity)
     candidates.resize(to: Self.mostCandidates * rows.count, with: 0)
     counts.resize(to: rows.count, with: 0)
-    guard wanted.count > 0, let bounds = screen.bounds else { return }
+    guard wanted.count > 0 else { return }
     var first = 0
     while first < rows.count {
       var end = first + 1
@@ -187,17 +185,19 @@ final class ScreenedLogits {
       first = end
     }
     // Mostly the largest terms are all that may matter: the others are no larger than the last of them.
-    if rows.indices.allSatisfy({ !mayReachFloor($0, bounds.largest) }) { return }
+    if rows.indices.allSatisfy({ !mayReachFloor($0) }) { return }
     mk_screen_rows(
-      context.pool, rows.count, screen.count, try room(&approximations), screen.count, bounds.each, norms, floors,
+      context.pool, rows.count, screen.count, try room(&approximations), screen.count, screen.bounds, norms, floors,
       Self.mostCandidates, &candidates, &counts)
+    if screen.isCertain { return }
+    for row in rows.indices where counts[row] > Self.mostCandidates { counts[row] = 0 }
   }
 
   /// Whether a token beside the largest terms may reach the floor of its row. True where that is not a number.
-  private func mayReachFloor(_ row: Int, _ largestBound: Float) -> Bool {
+  private func mayReachFloor(_ row: Int) -> Bool {
     guard rows[row].isDecided else { return false }
     let approximation = smallestTaken[row]
-    return !(approximation + mk_screen_margin(approximation, largestBound, norms[row]) < floors[row])
+    return !(approximation + mk_screen_margin(approximation, screen.largestBound, norms[row]) < floors[row])
   }
 
   /// The logit that a token of each row of a sample must reach: one that enough tokens reach.

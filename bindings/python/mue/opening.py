@@ -65,7 +65,7 @@ def open(
         packed_cache: keep packed weights in a file next to the model, and read them from there the next time. A folder
             that cannot be written to is a warning in the log.
         screening: greedy search (with "bf16" and "int8" beams too) looks at the logits of a large vocabulary in few bits
-            ("f32" and "bf16": eight, "int8": four) and computes those that may be the largest exactly, from the file's own
+            ("f32": eight, "bf16" and "int8": four) and computes those that may be the largest exactly, from the file's own
             weights; with "f32" its tokens are the same, its log-probabilities nearly so. False: all of them in the model's
             precision.
         limits: None for the defaults.
