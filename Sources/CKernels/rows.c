@@ -111,27 +111,43 @@ mk_int mk_argmax(const float *x, mk_int n) {
 // a before b in the order of mk_topk.
 static inline int32_t mk_before(float a, float b) { return a > b || (b != b && a == a); }
 
-enum { MK_TOPK_BLOCK = 64 };
+enum { MK_TOPK_BLOCK = 64, MK_TOPK_BLOCKS = 1024 };
+
+// Puts v where it belongs among the first `have` of at most k values, largest first; returns how many there are then.
+static mk_int mk_insert(float v, mk_int index, mk_int k, mk_int have, float *values, mk_int *indices) {
+  if (have == k && !mk_before(v, values[k - 1])) return have;
+  mk_int at = have < k ? have : k - 1;
+  for (; at > 0 && mk_before(v, values[at - 1]); at--) {
+    values[at] = values[at - 1];
+    indices[at] = indices[at - 1];
+  }
+  values[at] = v;
+  indices[at] = index;
+  return have < k ? have + 1 : k;
+}
 
 void mk_topk(const float *x, mk_int n, mk_int k, float *values, mk_int *indices) {
   const mk_kernels *kernels = mk_current_kernels();
-  mk_int have = 0;
-  for (mk_int i = 0; i < n && k > 0; i++) {
-    // Most blocks hold nothing that belongs to the first k; their maximum is soon found.
-    while (i % MK_TOPK_BLOCK == 0 && i + MK_TOPK_BLOCK <= n && have == k && values[k - 1] == values[k - 1] &&
-           !(kernels->maximum(MK_TOPK_BLOCK, x + i) > values[k - 1])) {
-      i += MK_TOPK_BLOCK;
+  if (k <= 0) return;
+  // Each of k blocks has an element that is at least the k-th largest of their maxima, so none below that is wanted: all but
+  // about k blocks are left out. A maximum ignores NaN, and -inf may be nothing but NaN: then nothing is known.
+  float maxima[MK_TOPK_BLOCKS];
+  mk_int block = mk_round_up(mk_max(mk_ceil_div(n, MK_TOPK_BLOCKS), MK_TOPK_BLOCK), MK_PANEL);
+  mk_int blocks = mk_ceil_div(n, block), have = 0;
+  for (mk_int b = 0; b < blocks; b++) {
+    maxima[b] = kernels->maximum(mk_min(n - b * block, block), x + b * block);
+    have = mk_insert(maxima[b], b, k, have, values, indices);
+  }
+  float least = have == k ? values[k - 1] : -INFINITY;
+  have = 0;
+  for (mk_int b = 0; b < blocks; b++) {
+    if (maxima[b] < least) continue;
+    mk_int end = mk_min((b + 1) * block, n);
+    for (mk_int i = b * block; i < end; i++) {
+      float v = mk_load1(x + i);
+      if (least > -INFINITY && !(v >= least)) continue;
+      have = mk_insert(v, i, k, have, values, indices);
     }
-    if (i >= n) break;
-    float v = mk_load1(x + i);
-    if (have == k && !mk_before(v, values[k - 1])) continue;
-    mk_int at = have < k ? have++ : k - 1;
-    for (; at > 0 && mk_before(v, values[at - 1]); at--) {
-      values[at] = values[at - 1];
-      indices[at] = indices[at - 1];
-    }
-    values[at] = v;
-    indices[at] = i;
   }
 }
 
