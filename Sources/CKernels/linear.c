@@ -1,6 +1,6 @@
 // Products with a constant right operand, packed once: y = activation(x w + bias + residual). Few rows of x are here: reading
-// w takes their time, so they pass over it once, with x in float32 or, where w is int8, in as many bits as sums of 32 allow.
-// More of them are linear_blocks.c's.
+// w takes their time, so they pass over it once, with x in float32 or, where w is int8, in as many bits as sums of 32 allow;
+// where it is int4, in bytes. More of them are linear_blocks.c's.
 #include "linear.h"
 
 enum {

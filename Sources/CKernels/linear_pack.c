@@ -110,25 +110,27 @@ void mk_linear_pack(
   mk_parallel(pool, mk_ceil_div(n, MK_PACK_COLUMNS), mk_pack_task, &call);
 }
 
-// What the packed panel at column `start` stands for at depth p of column j.
-static double mk_unpacked(const mk_pack_call *c, const mk_packed *view, mk_int start, mk_int p, mk_int j) {
+// What the packed panel at column `start` stands for at depth p: values[16].
+static void mk_unpack_depth(const mk_pack_call *c, const mk_packed *view, mk_int start, mk_int p, double *values) {
   const char *panel = view->panels + start / MK_PANEL * view->panel_bytes;
-  mk_int depths = mk_stored_depths(c->type), group = 0;
-  if (c->type == MK_WEIGHTS_INT4) {
-    group = p / MK_INT4_GROUP * MK_INT4_GROUP;
-    panel += mk_panel_bytes(c->type, group);
-  }
-  const uint32_t *units = (const uint32_t *)(const void *)panel;
+  mk_int depths = mk_stored_depths(c->type), group = c->type == MK_WEIGHTS_INT4 ? p / MK_INT4_GROUP * MK_INT4_GROUP : 0;
+  panel += mk_panel_bytes(c->type, group);
+  const float *scales = view->scales ? view->scales + start : NULL;
+  if (c->type == MK_WEIGHTS_INT4) scales = (const float *)(const void *)panel, panel += MK_ROW_BYTES;
+  const uint32_t *units = (const uint32_t *)(const void *)panel + (p - group) / depths * MK_PANEL;
   mk_int i = (p - group) % depths;
-  uint32_t unit = units[((p - group) / depths + (c->type == MK_WEIGHTS_INT4)) * MK_PANEL + j];
-  uint32_t bits = i == 0 ? unit << 16 : unit & 0xffff0000;
-  float value;
-  switch (c->type) {
-  case MK_WEIGHTS_INT8: return (double)(int8_t)(unit >> (8 * i)) * view->scales[start + j];
-  case MK_WEIGHTS_INT4:
-    memcpy(&value, units + j, sizeof value);
-    return (double)((int32_t)(unit >> (i % 4 * 8 + i / 4 * 4) & 15) - 8) * value;
-  default: memcpy(&value, &bits, sizeof value); return value;
+  for (int j = 0; j < MK_PANEL; j++) {
+    uint32_t bits = i == 0 ? units[j] << 16 : units[j] & 0xffff0000;
+    float value;
+    switch (c->type) {
+    case MK_WEIGHTS_INT8: values[j] = (double)(int8_t)(units[j] >> (8 * i)) * scales[j]; break;
+    case MK_WEIGHTS_INT4:
+      values[j] = (double)((int32_t)(units[j] >> (i % 4 * 8 + i / 4 * 4) & 15) - 8) * scales[j];
+      break;
+    default:
+      memcpy(&value, &bits, sizeof value);
+      values[j] = value;
+    }
   }
 }
 
@@ -145,8 +147,10 @@ static void mk_errors_task(void *context, mk_int task, int32_t worker) {
       mk_int depth = mk_min(c->k - depth0, MK_PACK_DEPTH);
       mk_gather(c, start, depth0, depth, panel);
       for (mk_int p = 0; p < depth; p++) {
-        for (mk_int j = 0; j < columns; j++) {
-          double error = panel[p * MK_PANEL + j] - mk_unpacked(c, &view, start, depth0 + p, j);
+        double packed[MK_PANEL];
+        mk_unpack_depth(c, &view, start, depth0 + p, packed);
+        for (int j = 0; j < MK_PANEL; j++) {
+          double error = panel[p * MK_PANEL + j] - packed[j];
           sums[j] += error * error;
         }
       }
