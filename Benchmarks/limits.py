@@ -155,7 +155,8 @@ def limits(mue: Path, bundle: Path, picture: Path, threads: int, precisions: lis
             table[f"{name}.{precision}"] = within(spans, [p for p in phases if p["name"] == "decoder step 4"][-1:]), beams
     result = {}
     for name, (spans, rows) in table.items():
-        gflop, size = work(spans, name.split(".")[1], found["isa"])
+        precision = name.split(".")[1]
+        gflop, size = work(spans, precision, found["isa"])
         if rows > 0:
             more, table_size = vocabulary(spans, rows, precision)
             gflop["float32"] = gflop.get("float32", 0) + more
@@ -166,6 +167,6 @@ def limits(mue: Path, bundle: Path, picture: Path, threads: int, precisions: lis
                         "arithmetic_ms": round(arithmetic, 2), "memory_ms": round(memory, 2),
                         "least_ms": round(max(arithmetic, memory), 2)}
         if name.startswith("encoder") and roofline:
-            fastest, share = kernels_ms(spans, name.split(".")[1], kernel_speeds(roofline), found)
+            fastest, share = kernels_ms(spans, precision, kernel_speeds(roofline), found)
             result[name] |= {"kernels_ms": round(fastest, 2), "kernels_share": round(share, 3)}
     return result

@@ -71,6 +71,18 @@ def test_vocabulary():
     assert limits.vocabulary([lookup, product], 1, "int8") == (0, 0)  # It is counted as the product that it is.
 
 
+def test_steps_of_several_precisions(monkeypatch):
+    lookup = span("Gather", ["float[1000, 768]", "int64[1, 1]"], ["float[1, 1, 768]"], 0, start=1)
+    del lookup["args"]["multiply_adds"]
+    spans = [{"name": "decoder step 4", "cat": "phase", "ts": 0, "dur": 9}, lookup,
+             {"name": "vocabulary screen", "cat": "phase", "ts": 2, "dur": 1}]
+    monkeypatch.setattr(limits, "trace", lambda *arguments: spans)
+    found = {"isa": "avx2", "threads": 2, "float32": 100, "read": 1e-3}
+    made = limits.limits(None, None, None, 2, ["f32", "int8"], found, None)
+    assert made["step.f32"]["megabytes"] == pytest.approx(0.8) and made["step.int8"]["megabytes"] == pytest.approx(0.4)
+    assert made["beam5.f32"]["memory_ms"] == pytest.approx(768)
+
+
 def test_spans_of_a_phase():
     spans = [span("Linear", [], [], 1, start=at) for at in (0, 5, 10)]
     assert limits.within(spans, [{"ts": 5, "dur": 5}]) == [spans[1]]
