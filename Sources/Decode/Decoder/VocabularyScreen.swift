@@ -4,7 +4,7 @@ import Tensor
 
 /// The product with a large vocabulary in few bits, with the error that each logit can have: what a search looks at before it
 /// computes a few logits exactly. Made once per model: in eight bits with certain bounds; in four for models whose weights are
-/// rounded, with bounds that hold but for one logit in millions.
+/// rounded, with bounds of some standard deviations (`mk_screen_bounds`).
 ///
 /// The weights' own rows stay where they are, in the mapped file; only few of them are read.
 struct VocabularyScreen {
@@ -65,7 +65,8 @@ struct VocabularyScreen {
   var count: Int { weights.count }
 
   var packed: UnsafeRawPointer { UnsafeRawPointer(memory.base) }
-  /// Of each logit: its error is at most the norm of the state times this, and a little of its own size.
+  /// Of each logit: its error is at most the norm of the state times this, and a little of its own size; where they are not
+  /// certain, as if what rounding took were independent of the state.
   var bounds: UnsafePointer<Float> {
     UnsafePointer((memory.base + boundsAt).assumingMemoryBound(to: Float.self))
   }
