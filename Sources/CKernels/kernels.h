@@ -65,6 +65,7 @@ typedef struct {
   const float *row_scales, *column_scales;
   const int32_t *row_zeros, *column_sums;
   mk_int zeros_group; // int4: from the zeros of one group of depths to those of the next
+  const uint8_t *uppers; // coded weights: of the first panel, those of the next 4 * b_panel bytes on
 } mk_tile;
 
 // How a tile's panels come from memory: one after the other, or side by side, each from a run of panels of its own, which
@@ -164,7 +165,8 @@ typedef struct {
   mk_tile_fn tiles[MK_LAYOUTS][2][MK_BLOCK_ROWS]; // [layout][panels - 1][rows - 1]
 
   mk_blocks f32, bf16, int8, wide_int8; // wide: with x in float32
-  mk_few few_f32, few_bf16, few_int8, few_int4;
+  mk_few few_f32, few_bf16, few_coded_f32, few_coded_bf16, few_int8, few_int4;
+  int32_t prefers_coded;
   mk_pixels int8_pixels, bf16_pixels;
 
   // formats.inc.h
@@ -172,6 +174,9 @@ typedef struct {
   void (*pair_maxima)(mk_int pairs, const float *panel, float *maxima);
   void (*pack_int8)(mk_int quads, const float *panel, const float *inverse, void *out, int32_t *sums);
   void (*pack_int4)(mk_int units, const float *panel, void *out);
+  // coded_units.inc.h
+  void (*decode_bf16)(mk_int groups, const uint8_t *uppers, const void *coded, uint32_t *out);
+  void (*decode_f32)(mk_int groups, const uint8_t *uppers, const void *coded, uint32_t *out);
 
   // In place over rows of n elements.
   void (*activate)(mk_activation activation, mk_int rows, mk_int n, float *c, mk_int ldc);

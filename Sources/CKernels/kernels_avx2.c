@@ -1,6 +1,7 @@
 // The kernels for AVX2 with FMA and F16C, and the products of processors that have AVX-VNNI as well.
 #if defined(__x86_64__)
 #include "attention_few.h"
+#include "coded.h"
 #include "convolution_narrow.h"
 #include "depthwise.h"
 
@@ -28,6 +29,14 @@
 #include "formats.inc.h"
 
 #include "narrow_bf16.inc.h"
+
+#include "coded_units.inc.h"
+
+#define MK_CODED 0
+#include "narrow_coded.inc.h"
+
+#define MK_CODED 1
+#include "narrow_coded.inc.h"
 
 #include "int16_pairs.inc.h"
 

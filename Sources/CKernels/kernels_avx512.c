@@ -1,6 +1,7 @@
 // The kernels for AVX-512 (F, BW, VL, DQ), and the products of processors that have VNNI or BF16 as well.
 #if defined(__x86_64__)
 #include "attention_few.h"
+#include "coded.h"
 #include "convolution_narrow.h"
 #include "depthwise.h"
 
@@ -29,6 +30,14 @@
 #include "formats.inc.h"
 
 #include "narrow_bf16.inc.h"
+
+#include "coded_units.inc.h"
+
+#define MK_CODED 0
+#include "narrow_coded.inc.h"
+
+#define MK_CODED 1
+#include "narrow_coded.inc.h"
 
 #include "int16_pairs.inc.h"
 
@@ -76,6 +85,9 @@
 
 #pragma clang attribute push(__attribute__((target(MK_AVX512_BF16))), apply_to = function)
 #include "bf16_pairs.inc.h"
+
+#define MK_CODED 2
+#include "narrow_coded.inc.h"
 
 #define MK_DOTS mk_bf16
 #define MK_DOTS_ROW

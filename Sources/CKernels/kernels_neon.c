@@ -1,6 +1,7 @@
 // The kernels for arm64: NEON is part of every such processor, so the compiler needs no leave to use it.
 #if defined(__aarch64__)
 #include "attention_few.h"
+#include "coded.h"
 #include "convolution_narrow.h"
 #include "depthwise.h"
 
@@ -21,6 +22,14 @@
 #include "formats.inc.h"
 
 #include "narrow_bf16.inc.h"
+
+#include "coded_units.inc.h"
+
+#define MK_CODED 0
+#include "narrow_coded.inc.h"
+
+#define MK_CODED 1
+#include "narrow_coded.inc.h"
 
 #include "int16_pairs.inc.h"
 

@@ -1,5 +1,6 @@
 // The kernels for any processor that clang knows.
 #include "attention_few.h"
+#include "coded.h"
 #include "convolution_narrow.h"
 #include "depthwise.h"
 
@@ -22,6 +23,14 @@
 #include "formats.inc.h"
 
 #include "narrow_bf16.inc.h"
+
+#include "coded_units.inc.h"
+
+#define MK_CODED 0
+#include "narrow_coded.inc.h"
+
+#define MK_CODED 1
+#include "narrow_coded.inc.h"
 
 #include "int16_pairs.inc.h"
 

@@ -27,6 +27,7 @@ typedef struct {
   mk_int parts, part_depth; // of the depth; whole units of weights, but for the last part
   mk_int stored;            // depths in a unit of weights
   mk_int column_parts;
+  int32_t coded;                // weights are coded
   int32_t levels;               // of rows that are rounded to integers, otherwise 0
   float scales[MK_NARROW_ROWS]; // of these rows
   const int32_t *zeros;         // int4: [group][row], what the zero of the weights adds to the sums
@@ -41,13 +42,59 @@ size_t mk_linear_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int 
   return (size_t)(m * (mk_padded_depth(k) + groups)) * sizeof(float) + 64;
 }
 
+// To nearest, ties to even; NaN stays one.
+static float mk_round_bf16(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  bits = x == x ? (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000 : bits;
+  memcpy(&x, &bits, sizeof bits);
+  return x;
+}
+
 static mk_int mk_depth_before(const mk_linear_call *c, mk_int part) { return mk_min(part * c->part_depth, c->p->k); }
+
+int32_t mk_linear_prefers_coded(void) { return mk_current_kernels()->prefers_coded; }
+
+// Adds what the strays of coded weights make of rows of x to y, in the panels from `column` on, `spread` apart. Where y held
+// nothing, other sums are zero then. 0: there are none.
+static int32_t mk_add_strays(const mk_linear_call *c, mk_int column, mk_int columns, mk_int spread) {
+  const mk_linear_args *p = c->p;
+  const char *first = c->weights.panels + column / MK_PANEL * c->weights.panel_bytes;
+  mk_int panels = mk_ceil_div(columns, MK_PANEL);
+  int32_t any = 0;
+  for (mk_int i = 0; i < panels; i++) {
+    const mk_coded_head *head = (const void *)(first + i * spread * c->weights.panel_bytes);
+    any |= head->count > 0;
+  }
+  if (!any) return 0;
+  for (mk_int i = 0; i < panels; i++) {
+    const mk_coded_head *head = (const void *)(first + i * spread * c->weights.panel_bytes);
+    float *y = p->y + column + i * spread * MK_PANEL;
+    mk_int width = mk_min(columns - i * MK_PANEL, MK_PANEL);
+    for (mk_int r = 0; r < p->m && !p->add_to_y; r++) memset(y + r * p->ldy, 0, (size_t)width * sizeof *y);
+    for (const mk_stray *s = head->strays, *end = s + head->count; s < end; s++) {
+      const float *x = p->x + s->place / MK_PANEL;
+      for (mk_int r = 0; r < p->m; r++) {
+        float factor = c->form->depths == 2 ? mk_round_bf16(x[r * p->ldx]) : x[r * p->ldx];
+        y[r * p->ldy + s->place % MK_PANEL] += s->value * factor;
+      }
+    }
+  }
+  return 1;
+}
 
 // One or more panels, with all of the depth. Those of a wide row are `spread` panels apart, others follow each other.
 static void mk_multiply_columns(
   const mk_linear_call *c, mk_int column, mk_int columns, int32_t wide_row, mk_int spread) {
   const mk_linear_args *p = c->p;
   const char *panel = c->weights.panels + column / MK_PANEL * c->weights.panel_bytes;
+  const uint8_t *uppers = NULL;
+  int32_t has_sums = p->add_to_y;
+  if (c->coded) {
+    uppers = ((const mk_coded_head *)(const void *)panel)->uppers;
+    has_sums |= mk_add_strays(c, column, columns, spread);
+    panel += mk_coded_head_bytes(p->k);
+  }
   float *y = p->y + column;
   for (mk_int part = 0; part < c->parts; part++) {
     mk_int depth0 = mk_depth_before(c, part), depth = mk_depth_before(c, part + 1) - depth0;
@@ -55,12 +102,13 @@ static void mk_multiply_columns(
       .a = c->x + depth0 / c->form->depths * p->m,
       .b = (const float *)(const void *)(panel + depth0 / c->stored * MK_ROW_BYTES),
       .b_panel = spread * c->weights.panel_bytes / (mk_int)sizeof(float),
-      .k = mk_ceil_div(depth, c->stored),
+      .k = c->coded ? mk_round_up(depth, MK_CODED_DEPTHS) / c->stored : mk_ceil_div(depth, c->stored),
       .c = y,
       .ldc = p->ldy,
       .c_panel = spread * MK_PANEL,
       .columns = columns,
-      .accumulate = p->add_to_y || part > 0,
+      .accumulate = has_sums || part > 0,
+      .uppers = uppers,
       .streams_b = spread > 1 ? MK_RUNS_OF_B : MK_PANELS_OF_B,
     };
     if (c->levels > 0) t.row_scales = c->scales;
@@ -161,6 +209,8 @@ static void mk_linear_rows(mk_pool *pool, mk_weights type, const mk_linear_args 
   const mk_few *forms[] = {
     [MK_WEIGHTS_F32] = &kernels->few_f32,
     [MK_WEIGHTS_BF16] = &kernels->few_bf16,
+    [MK_WEIGHTS_BF16_CODED] = &kernels->few_coded_bf16,
+    [MK_WEIGHTS_F32_CODED] = &kernels->few_coded_f32,
     [MK_WEIGHTS_INT8] = &kernels->few_int8,
     [MK_WEIGHTS_INT4] = &kernels->few_int4,
   };
@@ -174,6 +224,7 @@ static void mk_linear_rows(mk_pool *pool, mk_weights type, const mk_linear_args 
     .part_depth = args->k,
     .stored = mk_stored_depths(type),
     .column_parts = 1,
+    .coded = mk_is_coded(type),
   };
   int32_t *zeros = NULL;
   if (type == MK_WEIGHTS_INT8) {
@@ -185,7 +236,7 @@ static void mk_linear_rows(mk_pool *pool, mk_weights type, const mk_linear_args 
   }
   if (call.form->pack_row) {
     mk_pack_units(&call, scratch, zeros);
-  } else if (args->m == 1 && args->k % 2 == 0) {
+  } else if (args->m == 1 && args->k % (call.coded ? MK_CODED_DEPTHS : 2) == 0) {
     call.x = args->x; // a single row is already in this layout
   } else {
     mk_pack_left(kernels->rows, args->m, args->k, mk_padded_depth(args->k), args->x, args->ldx, 1, scratch);

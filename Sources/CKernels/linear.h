@@ -1,6 +1,6 @@
 // What the files of linear products share.
 #pragma once
-#include "kernels.h"
+#include "coded.h"
 
 // mk_linear's arguments. residual is NULL when it is y: then results are added to what is there.
 typedef struct {
@@ -25,13 +25,16 @@ enum {
 static inline mk_int mk_stored_depths(mk_weights type) {
   switch (type) {
   case MK_WEIGHTS_F32: return 1;
-  case MK_WEIGHTS_BF16: return 2;
+  case MK_WEIGHTS_BF16:
+  case MK_WEIGHTS_BF16_CODED:
+  case MK_WEIGHTS_F32_CODED: return 2;
   case MK_WEIGHTS_INT8: return 4;
   case MK_WEIGHTS_INT4: return 8;
   }
   return 1;
 }
 static inline mk_int mk_panel_bytes(mk_weights type, mk_int k) {
+  if (mk_is_coded(type)) return mk_coded_panel_bytes(type, k);
   mk_int scales = type == MK_WEIGHTS_INT4 ? mk_ceil_div(k, MK_INT4_GROUP) : 0;
   return (mk_ceil_div(k, mk_stored_depths(type)) + scales) * MK_ROW_BYTES;
 }

@@ -22,7 +22,7 @@ typedef struct {
   mk_int slabs, column_parts;
   mk_int rows, group_rows;                 // of the largest slab and group
   mk_int zeros, x, workers;                // offsets in bytes; scales come first
-  mk_int partials, worker_bytes;           // of a worker: widened panels come first
+  mk_int decoded, partials, worker_bytes;  // of a worker: widened panels come first
 } mk_blocks_plan;
 
 static mk_int mk_group_count(mk_int rows) { return mk_max(mk_ceil_div(rows, MK_GROUP_ROWS), 1); }
@@ -43,7 +43,8 @@ static mk_blocks_plan mk_plan_blocks(const mk_pool *pool, mk_weights type, mk_in
   plan.x = 2 * plan.zeros;
   plan.workers = mk_round_up(plan.x + plan.rows * row_bytes, line);
   if (type != MK_WEIGHTS_F32) {
-    plan.partials = 2 * MK_MAX_DEPTH * MK_ROW_BYTES;
+    plan.decoded = 2 * MK_MAX_DEPTH * MK_ROW_BYTES;
+    plan.partials = (mk_is_coded(type) ? 2 : 1) * plan.decoded;
     mk_int columns = MK_GROUP_PAIRS * 2 * MK_PANEL;
     plan.worker_bytes = plan.partials + (quantised ? plan.group_rows * columns * (mk_int)sizeof(int32_t) : 0);
   }
@@ -59,6 +60,7 @@ typedef struct {
   const mk_linear_args *p;
   const mk_kernels *kernels;
   const mk_blocks *form;
+  mk_weights type;
   mk_blocks_plan plan;
   mk_packed weights;
   mk_int units, chunks, depth_parts;
@@ -161,6 +163,16 @@ static void mk_multiply_panels(
   if (last && p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, g->rows, columns, y, p->ldy);
 }
 
+// Units first..<first + count of the coded panels from `panel` on, MK_MAX_DEPTH rows of units apart in `out`, which is returned.
+static const char *mk_decode_panels(
+  const mk_blocks_call *c, const char *panel, mk_int columns, mk_int first, mk_int count, char *out) {
+  for (mk_int i = 0; i * MK_PANEL < columns; i++) {
+    uint32_t *units = (uint32_t *)(void *)(out + i * MK_MAX_DEPTH * MK_ROW_BYTES);
+    mk_decode_units(c->kernels, c->type, panel + i * c->weights.panel_bytes, c->p->k, first, count, units);
+  }
+  return out;
+}
+
 static void mk_blocks_task(void *context, mk_int task, int32_t worker) {
   const mk_blocks_call *c = context;
   // Tasks that follow each other share columns: the weights that one thread fetches are near for the next.
@@ -179,22 +191,30 @@ static void mk_blocks_task(void *context, mk_int task, int32_t worker) {
     mk_int count = mk_ceil_div(g.units, c->row_units); // rows of the packed panel
     for (mk_int column = column0; column < column1; column += wide) {
       mk_int columns = mk_min(column1 - column, wide);
-      const char *panel =
-        c->weights.panels + column / MK_PANEL * c->weights.panel_bytes + g.unit0 / c->row_units * MK_ROW_BYTES;
-      const char *b = panel;
-      mk_int b_bytes = c->weights.panel_bytes;
+      mk_int b_bytes = c->weights.panel_bytes, lines = count;
+      const char *first = c->weights.panels + column / MK_PANEL * b_bytes;
+      const char *next = first + wide / MK_PANEL * b_bytes, *b;
+      if (mk_is_coded(c->type)) {
+        b = mk_decode_panels(c, first, columns, g.unit0 / c->row_units, count, widened + c->plan.decoded);
+        mk_int group_lines = mk_coded_lines(c->type);
+        next += mk_coded_head_bytes(c->p->k) + g.unit0 / c->row_units / MK_CODED_UNITS * group_lines * MK_CODED_LINE;
+        lines = mk_ceil_div(count, MK_CODED_UNITS) * group_lines;
+        b_bytes = MK_MAX_DEPTH * MK_ROW_BYTES;
+      } else {
+        b = first + g.unit0 / c->row_units * MK_ROW_BYTES;
+        next += g.unit0 / c->row_units * MK_ROW_BYTES;
+      }
       if (c->form->widen) {
-        b = widened;
-        b_bytes = count * c->row_units * MK_ROW_BYTES;
+        mk_int wide_bytes = count * c->row_units * MK_ROW_BYTES;
         for (mk_int i = 0; i * MK_PANEL < columns; i++) {
           const float *scales = c->weights.scales ? c->weights.scales + column + i * MK_PANEL : NULL;
-          c->form->widen(count, panel + i * c->weights.panel_bytes, scales, widened + i * b_bytes);
+          c->form->widen(count, b + i * b_bytes, scales, widened + i * wide_bytes);
         }
+        b = widened, b_bytes = wide_bytes;
       }
-      mk_int more = column + wide < column1;
       mk_multiply_panels(
-        c, &g, column, columns, (const float *)(const void *)b, b_bytes / (mk_int)sizeof(float),
-        panel + wide / MK_PANEL * c->weights.panel_bytes, more ? count : 0, partials + (column - column0) * g.rows);
+        c, &g, column, columns, (const float *)(const void *)b, b_bytes / (mk_int)sizeof(float), next,
+        column + wide < column1 ? lines : 0, partials + (column - column0) * g.rows);
     }
   }
 }
@@ -207,13 +227,15 @@ void mk_linear_blocks(mk_pool *pool, mk_weights type, const mk_linear_args *args
     .plan = mk_plan_blocks(pool, type, args->m, args->k, args->n),
     .weights = mk_packed_view(type, args->k, args->n, args->packed),
     .scratch = scratch,
+    .type = type,
   };
   int32_t quantised = type == MK_WEIGHTS_INT8 && args->k <= MK_QUANTISED_DEPTH;
   mk_int stored = mk_stored_depths(type);
-  call.form = type == MK_WEIGHTS_F32 ? &kernels->f32
-    : type == MK_WEIGHTS_BF16        ? &kernels->bf16
-    : quantised                      ? &kernels->int8
-                                     : &kernels->wide_int8;
+  int32_t is_float = type == MK_WEIGHTS_F32 || type == MK_WEIGHTS_F32_CODED;
+  call.form = is_float ? &kernels->f32
+    : stored == 2      ? &kernels->bf16
+    : quantised        ? &kernels->int8
+                       : &kernels->wide_int8;
   call.row_units = stored / call.form->depths;
   call.units = call.form->depths == 1 ? args->k : mk_ceil_div(args->k, stored) * call.row_units;
   call.chunks = mk_ceil_div(call.units, MK_CHUNK);

@@ -11,7 +11,8 @@ enum {
 size_t mk_linear_packed_bytes(mk_weights type, mk_int k, mk_int n) {
   mk_int panels = mk_ceil_div(n, MK_PANEL);
   size_t head = type == MK_WEIGHTS_INT8 ? (size_t)panels * MK_PANEL * (sizeof(float) + sizeof(int32_t)) : 0;
-  return head + (size_t)panels * (size_t)mk_panel_bytes(type, k);
+  size_t behind = mk_is_coded(type) ? MK_CODED_LINE : 0;
+  return head + (size_t)panels * (size_t)mk_panel_bytes(type, k) + behind;
 }
 
 mk_packed mk_packed_view(mk_weights type, mk_int k, mk_int n, const void *packed) {
@@ -33,6 +34,7 @@ typedef struct {
   int32_t transposed;
   char *packed;
   float *errors;
+  int32_t *misfits; // set where a panel does not fit in the format
 } mk_pack_call;
 
 // Depths depth0..<depth0 + depth of the panel at column `start`, with zeros up to whole units.
@@ -50,12 +52,54 @@ static void mk_gather(const mk_pack_call *c, mk_int start, mk_int depth0, mk_int
   memset(panel + depth * MK_PANEL, 0, (size_t)rest * MK_PANEL * sizeof(float));
 }
 
-static void mk_pack_bf16(const mk_pack_call *c, mk_int start, char *out) {
+// Depths depth0..<depth0 + depth of the panel at column `start`, at most MK_PACK_DEPTH, to units of bf16.
+static void mk_gather_bf16(const mk_pack_call *c, mk_int start, mk_int depth0, mk_int depth, uint32_t *units) {
   float panel[MK_PACK_DEPTH * MK_PANEL];
+  mk_gather(c, start, depth0, depth, panel);
+  c->kernels->pack_bf16(mk_ceil_div(depth, 2), panel, units);
+}
+
+static void mk_pack_bf16(const mk_pack_call *c, mk_int start, char *out) {
   for (mk_int depth0 = 0; depth0 < c->k; depth0 += MK_PACK_DEPTH) {
     mk_int depth = mk_min(c->k - depth0, MK_PACK_DEPTH);
-    mk_gather(c, start, depth0, depth, panel);
-    c->kernels->pack_bf16(mk_ceil_div(depth, 2), panel, out + mk_panel_bytes(MK_WEIGHTS_BF16, depth0));
+    mk_gather_bf16(c, start, depth0, depth, (uint32_t *)(void *)(out + mk_panel_bytes(MK_WEIGHTS_BF16, depth0)));
+  }
+}
+
+// Depths depth0..<depth0 + depth of the panel at column `start`, at most MK_PACK_DEPTH, for coding: units of bf16, or of the upper
+// and of the lower halves of float32.
+static void mk_gather_halves(
+  const mk_pack_call *c, mk_int start, mk_int depth0, mk_int depth, uint32_t *units, uint32_t *lower) {
+  if (c->type == MK_WEIGHTS_BF16_CODED) {
+    mk_gather_bf16(c, start, depth0, depth, units);
+    return;
+  }
+  uint32_t panel[MK_PACK_DEPTH * MK_PANEL];
+  mk_gather(c, start, depth0, depth, (float *)(void *)panel);
+  for (mk_int i = 0; i < mk_ceil_div(depth, 2) * MK_PANEL; i++) {
+    uint32_t first = panel[i + i / MK_PANEL * MK_PANEL], second = panel[i + i / MK_PANEL * MK_PANEL + MK_PANEL];
+    units[i] = first >> 16 | (second & 0xffff0000);
+    lower[i] = (first & 0xffff) | second << 16;
+  }
+}
+
+static void mk_pack_coded(const mk_pack_call *c, mk_int start, char *out) {
+  uint32_t units[MK_PACK_DEPTH / 2 * MK_PANEL], lower[MK_PACK_DEPTH / 2 * MK_PANEL], counts[MK_UPPER_EXPONENTS] = {0};
+  mk_coded_head *head = (mk_coded_head *)(void *)out;
+  mk_int columns = mk_min(c->n - start, MK_PANEL);
+  for (mk_int depth0 = 0; depth0 < c->k; depth0 += MK_PACK_DEPTH) {
+    mk_int depth = mk_min(c->k - depth0, MK_PACK_DEPTH);
+    mk_gather_halves(c, start, depth0, depth, units, lower);
+    mk_count_exponents(depth, columns, units, counts);
+  }
+  if (!mk_begin_coded_panel(c->k, counts, head)) {
+    __atomic_store_n(c->misfits, 1, __ATOMIC_RELAXED);
+    return;
+  }
+  for (mk_int depth0 = 0; depth0 < c->k; depth0 += MK_PACK_DEPTH) {
+    mk_int depth = mk_min(c->k - depth0, MK_PACK_DEPTH);
+    mk_gather_halves(c, start, depth0, depth, units, lower);
+    mk_code_depths(depth0, depth, units, c->type == MK_WEIGHTS_F32_CODED ? lower : NULL, c->k, head);
   }
 }
 
@@ -98,38 +142,55 @@ static void mk_pack_task(void *context, mk_int task, int32_t worker) {
     switch (c->type) {
     case MK_WEIGHTS_F32: mk_gather(c, start, 0, c->k, (float *)(void *)out); break;
     case MK_WEIGHTS_BF16: mk_pack_bf16(c, start, out); break;
+    case MK_WEIGHTS_BF16_CODED:
+    case MK_WEIGHTS_F32_CODED: mk_pack_coded(c, start, out); break;
     case MK_WEIGHTS_INT8: mk_pack_int8(c, start, out); break;
     case MK_WEIGHTS_INT4: mk_pack_int4(c, start, out); break;
     }
   }
 }
 
-void mk_linear_pack(
+int32_t mk_linear_pack(
   mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed) {
-  mk_pack_call call = {mk_current_kernels(), type, w, ldw, k, n, transposed, packed, NULL};
+  int32_t misfits = 0;
+  mk_pack_call call = {mk_current_kernels(), type, w, ldw, k, n, transposed, packed, NULL, &misfits};
   mk_parallel(pool, mk_ceil_div(n, MK_PACK_COLUMNS), mk_pack_task, &call);
+  return !misfits;
 }
 
-// What the packed panel at column `start` stands for at depth p: values[16].
-static void mk_unpack_depth(const mk_pack_call *c, const mk_packed *view, mk_int start, mk_int p, double *values) {
+// What the packed panel at column `start` stands for at depths depth0..<depth0 + depth, at most MK_PACK_DEPTH of which the first
+// is a multiple: values[depth][16].
+static void mk_unpack_depths(
+  const mk_pack_call *c, const mk_packed *view, mk_int start, mk_int depth0, mk_int depth, double *values) {
   const char *panel = view->panels + start / MK_PANEL * view->panel_bytes;
-  mk_int depths = mk_stored_depths(c->type), group = c->type == MK_WEIGHTS_INT4 ? p / MK_INT4_GROUP * MK_INT4_GROUP : 0;
-  panel += mk_panel_bytes(c->type, group);
+  mk_int depths = mk_stored_depths(c->type), first = 0;
   const float *scales = view->scales ? view->scales + start : NULL;
-  if (c->type == MK_WEIGHTS_INT4) scales = (const float *)(const void *)panel, panel += MK_ROW_BYTES;
-  const uint32_t *units = (const uint32_t *)(const void *)panel + (p - group) / depths * MK_PANEL;
-  mk_int i = (p - group) % depths;
-  for (int j = 0; j < MK_PANEL; j++) {
-    uint32_t bits = i == 0 ? units[j] << 16 : units[j] & 0xffff0000;
-    float value;
-    switch (c->type) {
-    case MK_WEIGHTS_INT8: values[j] = (double)(int8_t)(units[j] >> (8 * i)) * scales[j]; break;
-    case MK_WEIGHTS_INT4:
-      values[j] = (double)((int32_t)(units[j] >> (i % 4 * 8 + i / 4 * 4) & 15) - 8) * scales[j];
-      break;
-    default:
-      memcpy(&value, &bits, sizeof value);
-      values[j] = value;
+  const uint32_t *units;
+  uint32_t decoded[MK_PACK_DEPTH / 2 * MK_PANEL];
+  if (c->type == MK_WEIGHTS_BF16_CODED) {
+    mk_decode_units(c->kernels, c->type, panel, c->k, depth0 / 2, mk_ceil_div(depth, 2), decoded);
+    units = decoded;
+  } else {
+    if (c->type == MK_WEIGHTS_INT4) {
+      first = depth0 / MK_INT4_GROUP * MK_INT4_GROUP;
+      panel += mk_panel_bytes(c->type, first);
+      scales = (const float *)(const void *)panel, panel += MK_ROW_BYTES;
+    }
+    units = (const uint32_t *)(const void *)panel + (depth0 - first) / depths * MK_PANEL;
+  }
+  for (mk_int p = 0; p < depth; p++) {
+    mk_int i = p % depths;
+    for (int j = 0; j < MK_PANEL; j++) {
+      uint32_t unit = units[p / depths * MK_PANEL + j], bits = i == 0 ? unit << 16 : unit & 0xffff0000;
+      float value;
+      double *to = &values[p * MK_PANEL + j];
+      switch (c->type) {
+      case MK_WEIGHTS_INT8: *to = (double)(int8_t)(unit >> (8 * i)) * scales[j]; break;
+      case MK_WEIGHTS_INT4: *to = (double)((int32_t)(unit >> (i % 4 * 8 + i / 4 * 4) & 15) - 8) * scales[j]; break;
+      default:
+        memcpy(&value, &bits, sizeof value);
+        *to = value;
+      }
     }
   }
 }
@@ -139,6 +200,7 @@ static void mk_errors_task(void *context, mk_int task, int32_t worker) {
   mk_packed view = mk_packed_view(c->type, c->k, c->n, c->packed);
   mk_int end = mk_min((task + 1) * MK_PACK_COLUMNS, c->n);
   float panel[MK_PACK_DEPTH * MK_PANEL];
+  double packed[MK_PACK_DEPTH * MK_PANEL];
   (void)worker;
   for (mk_int start = task * MK_PACK_COLUMNS; start < end; start += MK_PANEL) {
     mk_int columns = mk_min(c->n - start, MK_PANEL);
@@ -146,11 +208,10 @@ static void mk_errors_task(void *context, mk_int task, int32_t worker) {
     for (mk_int depth0 = 0; depth0 < c->k; depth0 += MK_PACK_DEPTH) {
       mk_int depth = mk_min(c->k - depth0, MK_PACK_DEPTH);
       mk_gather(c, start, depth0, depth, panel);
+      mk_unpack_depths(c, &view, start, depth0, depth, packed);
       for (mk_int p = 0; p < depth; p++) {
-        double packed[MK_PANEL];
-        mk_unpack_depth(c, &view, start, depth0 + p, packed);
         for (int j = 0; j < MK_PANEL; j++) {
-          double error = panel[p * MK_PANEL + j] - packed[j];
+          double error = panel[p * MK_PANEL + j] - packed[p * MK_PANEL + j];
           sums[j] += error * error;
         }
       }
@@ -166,10 +227,10 @@ static void mk_errors_task(void *context, mk_int task, int32_t worker) {
 void mk_linear_errors(
   mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n,
   const void *packed, float *errors) {
-  if (type == MK_WEIGHTS_F32) {
+  if (type == MK_WEIGHTS_F32 || type == MK_WEIGHTS_F32_CODED) {
     memset(errors, 0, (size_t)mk_max(n, 0) * sizeof(float));
     return;
   }
-  mk_pack_call call = {mk_current_kernels(), type, w, ldw, k, n, transposed, (char *)packed, errors};
+  mk_pack_call call = {mk_current_kernels(), type, w, ldw, k, n, transposed, (char *)packed, errors, NULL};
   mk_parallel(pool, mk_ceil_div(n, MK_PACK_COLUMNS), mk_errors_task, &call);
 }

@@ -56,15 +56,20 @@ static void mk_f32_to_f16_rows(const float *x, mk_int n, uint16_t *y) {
 #define mk_f32_to_f16_rows NULL
 #endif
 
+// Decoding has been measured with vectors of 8 and 16.
+#define MK_PREFERS_CODED (MK_ISA == 1 || MK_ISA == 2)
+
 static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACKED);
 
 // How products with bf16 and int8 weights are formed. Of many rows, of few, and of pixels; x in the units that come first.
 #define MK_BF16_WIDENED \
   .bf16 = {1, 0, NULL, mk_widen_bf16, mk_float_tiles}, \
-  .few_bf16 = {1, MK_TILE_PANELS, NULL, mk_narrow_bf16_tiles, mk_narrow_bf16_1_4}
+  .few_bf16 = {1, MK_TILE_PANELS, NULL, mk_narrow_bf16_tiles, mk_narrow_bf16_1_4}, \
+  .few_coded_bf16 = {1, MK_TILE_PANELS, NULL, mk_narrow_coded_bf16_tiles, mk_narrow_coded_bf16_1_4}
 #define MK_BF16_PAIRS \
   .bf16 = {2, 0, mk_pack_bf16_row, NULL, mk_bf16_tiles}, \
   .few_bf16 = {2, MK_TILE_PANELS, mk_pack_bf16_row, mk_bf16_tiles, mk_bf16_1_4}, \
+  .few_coded_bf16 = {2, MK_TILE_PANELS, mk_pack_bf16_row, mk_narrow_coded_pairs_tiles, mk_narrow_coded_pairs_1_4}, \
   .paired_attention = &mk_pairs_attention, \
   .bf16_pixels = {2, 0, mk_pack_bf16_row, mk_round_pixels_bf16, mk_bf16_tiles, NULL, MK_DIRECT_WINDOWS}
 #define MK_INT8_PAIRS(allowed) \
@@ -95,11 +100,15 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
     .f32 = {1, 0, NULL, NULL, mk_float_tiles}, \
     __VA_ARGS__, \
     .wide_int8 = {1, 0, NULL, mk_widen_int8, mk_float_tiles}, \
+    .prefers_coded = MK_PREFERS_CODED, \
+    .few_coded_f32 = {1, MK_TILE_PANELS, NULL, mk_narrow_coded_f32_tiles, mk_narrow_coded_f32_1_4}, \
     .few_f32 = {1, MK_TILE_PANELS, NULL, mk_float_tiles, mk_tile_1_4_MK_PACKED}, \
     .pack_bf16 = mk_pack_bf16_panel, \
     .pair_maxima = mk_pair_maxima, \
     .pack_int8 = mk_pack_int8_panel, \
     .pack_int4 = mk_pack_int4_panel, \
+    .decode_bf16 = mk_decode_bf16, \
+    .decode_f32 = mk_decode_f32, \
     .activate = mk_activate, \
     .transpose_panel = mk_transpose_panel, \
     .attention = {1, MK_QUERY_PANELS, MK_KEY_BLOCK, table.tiles[MK_STRIDED], table.tiles[MK_COLUMN], mk_softmax_panel}, \

@@ -187,7 +187,7 @@ extension CKernels {
 
   /// Packed on one instruction set, used on another: the bytes are the same, and so are products of integers.
   @Test func narrowLinearIsTheSameEverywhere() {
-    for type in Self.narrowTypes {
+    for type in Self.narrowTypes + [MK_WEIGHTS_BF16_CODED, MK_WEIGHTS_F32_CODED] {
       var randoms = Randoms(12)
       let (m, k, n) = (40, 1203, 133)
       let product = NarrowProduct(type, m: m, k: k, n: n, transposed: false, &randoms)

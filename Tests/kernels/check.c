@@ -146,7 +146,7 @@ double check_activated(mk_activation activation, double x) {
 
 int main(int count, char **names) {
   static const struct { const char *name; void (*run)(void); } checks[] = {
-    {"linear", check_linear}, {"bf16", check_bf16}, {"int8", check_int8}, {"int4", check_int4},
+    {"linear", check_linear}, {"bf16", check_bf16}, {"coded", check_coded}, {"int8", check_int8}, {"int4", check_int4},
     {"gemm", check_gemm},
     {"attention", check_attention}, {"packed keys", check_packed_attention}, {"convolution", check_convolution},
     {"depthwise", check_depthwise}, {"winograd", check_winograd}, {"int8 conv", check_int8_convolution},

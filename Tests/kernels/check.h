@@ -48,6 +48,7 @@ static const mk_activation check_activations[] = {
 // One file each.
 void check_linear(void);
 void check_bf16(void);
+void check_coded(void);
 void check_int8(void);
 void check_int4(void);
 void check_gemm(void);

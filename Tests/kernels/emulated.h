@@ -34,6 +34,14 @@ EMULATED void emulated_mask_storeu(float *p, unsigned mask, __m512 v) {
 }
 #define _mm512_mask_storeu_ps(p, mask, v) emulated_mask_storeu(p, mask, v)
 
+typedef uint8_t emu_bytes __attribute__((ext_vector_type(64)));
+EMULATED __m512i emulated_shuffle_bytes(emu_bytes table, emu_bytes index) {
+  emu_bytes v;
+  for (int i = 0; i < 64; i++) v[i] = index[i] & 0x80 ? 0 : table[i / 16 * 16 + (index[i] & 15)];
+  return (__m512i)v;
+}
+#define _mm512_shuffle_epi8(table, index) emulated_shuffle_bytes((emu_bytes)(table), (emu_bytes)(index))
+
 EMULATED unsigned emulated_test(__m512i a, __m512i b) {
   unsigned mask = 0;
   for (int i = 0; i < 16; i++) mask |= (unsigned)((((emu_i16)a)[i] & ((emu_i16)b)[i]) != 0) << i;

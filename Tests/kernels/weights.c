@@ -2,7 +2,7 @@
 // and what mk_linear_errors says of them.
 #include "check.h"
 
-static const char *const names[] = {"float32", "bf16", "int8", "int4"};
+static const char *const names[] = {"float32", "bf16", "int8", "int4", "coded bf16", "coded float32"};
 
 // Depths 0..<k of a column, `step` apart, as int4 stores them, to stored[p * n].
 static void stored_int4(const float *w, mk_int step, mk_int k, mk_int n, double *stored) {
@@ -25,7 +25,7 @@ static int stored_weights(
   mk_weights type, const float *w, mk_int ldw, int transposed, mk_int k, mk_int n, const void *packed,
   const float *errors, double *stored) {
   const float *scales = packed;
-  int right = 1;
+  int right = 1, bf16 = type == MK_WEIGHTS_BF16 || type == MK_WEIGHTS_BF16_CODED;
   for (mk_int j = 0; j < n; j++) {
     double norm = 0;
     if (type == MK_WEIGHTS_INT4) stored_int4(transposed ? w + j * ldw : w + j, transposed ? 1 : ldw, k, n, stored + j);
@@ -36,7 +36,7 @@ static int stored_weights(
         float scaled = value * (1 / scales[j]);
         rounded = (double)scales[j] * rintf(scaled);
       } else {
-        rounded = type == MK_WEIGHTS_BF16 ? check_rounded_bf16(value) : stored[p * n + j];
+        rounded = bf16 ? check_rounded_bf16(value) : type == MK_WEIGHTS_F32_CODED ? value : stored[p * n + j];
       }
       stored[p * n + j] = rounded;
       norm += (value - rounded) * (value - rounded);
@@ -71,12 +71,17 @@ static void one_product_of(
   float *w = check_randoms(r, ((transposed ? n : k) - 1) * ldw + (transposed ? k : n), -1, 1);
   for (mk_int i = 0; extreme && i < (m - 1) * ldx + k; i++) x[i] = i / ldx % 2 ? -1 : 1;
   for (mk_int i = 0; extreme && i < ((transposed ? n : k) - 1) * ldw + (transposed ? k : n); i++) w[i] = w[i] < -0.5f ? -1 : 1;
+  // Strays among the others: exponents that no code is left for.
+  int coded = type == MK_WEIGHTS_BF16_CODED || type == MK_WEIGHTS_F32_CODED;
+  for (mk_int i = 0; coded && i < ((transposed ? n : k) - 1) * ldw + (transposed ? k : n); i += 601) {
+    w[i] *= i % 2 ? 0x1p-40f : 0x1p+30f;
+  }
   float *bias = check_randoms(r, n, -1, 1), *errors = check_floats(n);
   mk_int y_count = (m - 1) * ldy + n;
   float *y = check_randoms(r, y_count, -1, 1), *before = check_copy(y, y_count);
   void *packed = check_bytes(mk_linear_packed_bytes(type, k, n));
   void *scratch = check_bytes(mk_linear_scratch(pool, type, m, k, n));
-  mk_linear_pack(pool, type, w, ldw, transposed, k, n, packed);
+  int fits = mk_linear_pack(pool, type, w, ldw, transposed, k, n, packed);
   mk_linear_errors(pool, type, w, ldw, transposed, k, n, packed, errors);
   mk_linear(
     pool, type, m, k, n, x, ldx, packed, bias, relu ? MK_ACT_RELU : MK_ACT_NONE, in_place ? y : before, ldy, y, ldy,
@@ -84,9 +89,9 @@ static void one_product_of(
 
   int int4 = type == MK_WEIGHTS_INT4, few = m <= MK_NARROW_ROWS || int4;
   int exact = int4 || (type == MK_WEIGHTS_INT8 && (few || k <= MK_QUANTISED_DEPTH));
-  int rounded = type == MK_WEIGHTS_BF16 && check_has_bf16_pairs();
+  int rounded = (type == MK_WEIGHTS_BF16 || type == MK_WEIGHTS_BF16_CODED) && check_has_bf16_pairs();
   double *row = malloc((size_t)k * sizeof *row), *stored = malloc((size_t)(k * n) * sizeof *stored);
-  double worst = stored_weights(type, w, ldw, transposed, k, n, packed, errors, stored) ? 0 : INFINITY;
+  double worst = fits && stored_weights(type, w, ldw, transposed, k, n, packed, errors, stored) ? 0 : INFINITY;
   for (mk_int i = 0; i < m; i++) {
     for (mk_int p = 0; p < k; p++) row[p] = rounded ? check_rounded_bf16(x[i * ldx + p]) : x[i * ldx + p];
     if (exact && few) check_rounded_row(int4 ? 127 : mk_int8_levels(k), k, x + i * ldx, row);
@@ -149,5 +154,37 @@ static void check_weights(mk_weights type) {
 }
 
 void check_bf16(void) { check_weights(MK_WEIGHTS_BF16); }
+// What can be coded, and what cannot. `change` is done to random weights.
+static void check_fits(const char *what, void (*change)(mk_int count, float *w), int32_t expected) {
+  check_random r = check_seed(190);
+  mk_int k = 129, n = 35;
+  double worst = 0;
+  float *w = check_randoms(&r, k * n, -1, 1);
+  change(k * n, w);
+  for (int i = 0; i < 2; i++) {
+    mk_weights type = i == 0 ? MK_WEIGHTS_BF16_CODED : MK_WEIGHTS_F32_CODED;
+    int32_t fits = mk_linear_pack(check_pool, type, w, n, 0, k, n, check_bytes(mk_linear_packed_bytes(type, k, n)));
+    worst = fits == expected ? worst : INFINITY;
+  }
+  check_case(worst, "coded weights, %s", what);
+}
+
+static void with_zeros(mk_int count, float *w) {
+  for (mk_int i = 0; i < count; i++) w[i] = i % 3 ? 0 : w[i];
+}
+static void of_all_sizes(mk_int count, float *w) {
+  for (mk_int i = 0; i < count; i++) w[i] = ldexpf(w[i], -(int)(i % 61));
+}
+static void with_infinity(mk_int count, float *w) { w[count - 1] = INFINITY; }
+static void with_nan(mk_int count, float *w) { w[count / 2] = NAN; }
+
+void check_coded(void) {
+  check_weights(MK_WEIGHTS_BF16_CODED);
+  check_weights(MK_WEIGHTS_F32_CODED);
+  check_fits("zeros among others", with_zeros, 1);
+  check_fits("numbers of all sizes", of_all_sizes, 0);
+  check_fits("infinity", with_infinity, 0);
+  check_fits("NaN", with_nan, 0);
+}
 void check_int8(void) { check_weights(MK_WEIGHTS_INT8); }
 void check_int4(void) { check_weights(MK_WEIGHTS_INT4); }

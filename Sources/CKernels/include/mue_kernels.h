@@ -82,6 +82,8 @@ typedef enum {
 
 /* How the constant operand of a product is stored; x and y are always float32.
  * BF16: rounded to nearest even. Processors with vdpbf16ps round x too.
+ * BF16_CODED, F32_CODED: the same numbers as BF16 and F32 in 12 and 28 bits, for few rows that wait for memory; more rows
+ * decode them first. Not every matrix fits: of each 16 columns, all weights but one in 256 must be within seven ranges, from a power of 4 to the next
  * INT8: round(w / scale), one scale for each column: what two neighbours' magnitudes add up to at most / 127, so that no
  * instruction set's sum of two products saturates. x is quantised, each row
  * by itself: up to MK_NARROW_ROWS rows to integers within +-mk_int8_levels(k), 14 bits or more up to k = 2048 and never
@@ -89,21 +91,26 @@ typedef enum {
  * exceeds MK_QUANTISED_DEPTH: then they stay as they are.
  * INT4: 16 steps, one scale for each column and 128 depths; rows of x are quantised to integers within +-127. For a first look at
  * many products. docs/kernels.md has the formulas and bounds. */
-typedef enum { MK_WEIGHTS_F32, MK_WEIGHTS_BF16, MK_WEIGHTS_INT8, MK_WEIGHTS_INT4 } mk_weights;
+typedef enum {
+  MK_WEIGHTS_F32, MK_WEIGHTS_BF16, MK_WEIGHTS_INT8, MK_WEIGHTS_INT4, MK_WEIGHTS_BF16_CODED, MK_WEIGHTS_F32_CODED
+} mk_weights;
 enum { MK_NARROW_ROWS = 12, MK_QUANTISED_DEPTH = 65536 };
 mk_int mk_int8_levels(mk_int k);
 
 /* y[m, n] = activation(x[m, k] w[k, n] + bias[n] + residual[m, n]); w is packed once, into a blob that is the same on
  * every instruction set and holds no addresses. bias and residual may be NULL; residual may be y itself. */
 size_t mk_linear_packed_bytes(mk_weights type, mk_int k, mk_int n);
-/* w is [k, n] with row stride ldw, or [n, k] with row stride ldw when transposed. */
-void mk_linear_pack(
+/* w is [k, n] with row stride ldw, or [n, k] with row stride ldw when transposed. Returns whether it fits in the format:
+ * all but the coded ones take everything. */
+int32_t mk_linear_pack(
   mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed);
 /* errors[n]: the Euclidean norm of column j of w minus what is packed of it, rounded up; infinite where either
  * is not finite. With it, abs(x . w_j - x . packed_j) <= norm(x) errors[j]. */
 void mk_linear_errors(
   mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n,
   const void *packed, float *errors);
+/* Whether decoding coded weights is worth the memory traffic that it saves few rows. */
+int32_t mk_linear_prefers_coded(void);
 size_t mk_linear_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n);
 void mk_linear(
   mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n, const float *x, mk_int ldx, const void *packed,
