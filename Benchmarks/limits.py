@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WIDTHS = {"f32": 4, "bf16": 2, "int8": 1}  # bytes of a weight
+CODED_WIDTHS = {"f32": 28 / 8, "bf16": 12 / 8}  # of those that few rows meet, with AVX2 and AVX-512
 KIND_WIDTHS = {"float32": 4, "bf16": 2, "int8": 1}
 FEW_ROWS = 12  # of a product; more are quantised to bytes at int8 (docs/kernels.md)
 PAIRED_QUERIES = 48  # from which attention multiplies bf16 where it can, unless the model is float32
@@ -92,7 +93,9 @@ def product(span: dict, precision: str, isa: str) -> Product | None:
             return Product("float32", gflop, 4 * products)
         return Product(FEW[precision], gflop, WIDTHS[precision] * products / inputs[0][0])
     rows, depth, columns = math.prod(inputs[0][:-1]), inputs[0][-1], shape(arguments["outputs"][0])[-1]
-    return Product((FEW if rows <= FEW_ROWS else MANY)[precision], gflop, math.prod(inputs[1]) * WIDTHS[precision],
+    coded = rows <= FEW_ROWS and isa.startswith("avx")
+    width = CODED_WIDTHS.get(precision, WIDTHS[precision]) if coded else WIDTHS[precision]
+    return Product((FEW if rows <= FEW_ROWS else MANY)[precision], gflop, math.prod(inputs[1]) * width,
                    ("product", f"{rows} x {depth} x {columns}", MANY[precision]), gflop)
 
 

@@ -258,7 +258,7 @@ typedef void (*mue_log_callback)(int32_t level, const char *message, size_t leng
 
 /* How constant matrices are kept and multiplied; everything else is float32. docs/precision.md has quality and speed. */
 #define MUE_PRECISION_F32 0
-#define MUE_PRECISION_BF16 1 /* weights in bfloat16: half the memory; products, convolutions and attention
+#define MUE_PRECISION_BF16 1 /* weights in bfloat16: at most half the memory; products, convolutions and attention
                                 in bfloat16 where the CPU has them */
 #define MUE_PRECISION_INT8 2 /* weights in 8 bits: a quarter; many rows and pixels of 1 x 1 convolutions in 8 bits too,
                                 attention in bfloat16 where the CPU has it */

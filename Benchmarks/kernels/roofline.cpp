@@ -9,8 +9,8 @@
 Row measure(Row row, const Work &work, const std::function<void()> &ours, const Rival &rival) {
   const char *isa = mk_isa_name();
   peak_loop peak = work.weights == MK_WEIGHTS_INT8 ? (work.few ? peak_int16(isa) : peak_int8(isa))
-    : work.weights == MK_WEIGHTS_BF16              ? peak_bf16(isa)
-                                                   : peak_float32(isa);
+    : work.weights == MK_WEIGHTS_BF16 || work.weights == MK_WEIGHTS_BF16_CODED ? peak_bf16(isa)
+                                                                               : peak_float32(isa);
   const long rounds = 10000;
   size_t read = std::max(size_t(work.bytes) / 1024, size_t(1)) * 1024;
   auto other = memory(read);

@@ -1,4 +1,4 @@
-// Products with constant weights in float32, bf16 and int8.
+// Products with constant weights in float32, bf16 and int8, and coded ones.
 #include "roofline.h"
 
 namespace {
@@ -31,7 +31,7 @@ Rival onednn(Shape, mk_weights, const Floats &, const Floats &, Floats &) { retu
 #endif
 
 Row measure_product(Shape s, mk_weights type) {
-  static const char *names[] = {"float32", "bf16", "int8"};
+  static const char *names[] = {"float32", "bf16", "int8", "int4", "bf16, 12 bits", "float32, 28 bits"};
   Floats x = randoms(s.m * s.k, 1), w = randoms(s.k * s.n, 2), y(s.m * s.n), z(s.m * s.n);
   size_t bytes = mk_linear_packed_bytes(type, s.k, s.n);
   auto packed = memory(bytes), scratch = memory(mk_linear_scratch(nullptr, type, s.m, s.k, s.n));
@@ -39,10 +39,11 @@ Row measure_product(Shape s, mk_weights type) {
   Row row = {"product", std::to_string(s.m) + " x " + std::to_string(s.k) + " x " + std::to_string(s.n), names[type], 0, 0, false, 0, ""};
   Work work = {2e-9 * double(s.m) * double(s.k) * double(s.n), double(bytes + 4 * (x.size() + y.size())), type,
     s.m <= MK_NARROW_ROWS};
+  mk_weights uncoded = type == MK_WEIGHTS_BF16_CODED ? MK_WEIGHTS_BF16 : type == MK_WEIGHTS_F32_CODED ? MK_WEIGHTS_F32 : type;
   return measure(row, work, [&] {
     mk_linear(nullptr, type, s.m, s.k, s.n, x.data(), s.k, packed.get(), nullptr, MK_ACT_NONE, nullptr, 0, y.data(), s.n,
       scratch.get());
-  }, onednn(s, type, x, w, z));
+  }, onednn(s, uncoded, x, w, z));
 }
 
 }  // namespace
@@ -52,6 +53,8 @@ std::vector<Row> product_rows() {
   for (Shape s : std::vector<Shape>{{908, 768, 768}, {908, 3072, 768}, {908, 768, 3072}, {5, 768, 3072}, {5, 3072, 768},
          {5, 768, 59457}, {1, 768, 3072}, {1, 3072, 768}, {1, 768, 59457}}) {
     for (mk_weights type : {MK_WEIGHTS_F32, MK_WEIGHTS_BF16, MK_WEIGHTS_INT8}) rows.push_back(measure_product(s, type));
+    if (s.m > MK_NARROW_ROWS || s.n > 10000) continue;
+    for (mk_weights type : {MK_WEIGHTS_F32_CODED, MK_WEIGHTS_BF16_CODED}) rows.push_back(measure_product(s, type));
   }
   return rows;
 }

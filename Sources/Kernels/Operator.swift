@@ -21,15 +21,18 @@ public struct Operator: Sendable {
   /// Multiply-adds of one call; 0 for everything that is not a product.
   public let multiplyAdds: @Sendable (_ inputs: [TensorInfo?], _ outputs: [TensorInfo], _ attributes: Attributes) -> Int
   /// Brings the constant operand, input 1, into the kernel's layout and keeps them with the context's weights, ahead of `prepare`,
-  /// which does so itself where it was not done. nil when there is nothing to pack.
-  public let pack: (@Sendable (Inference, ComputeContext) throws(MueError) -> Void)?
+  /// which does so itself where it was not done; `forFewRows` where decoding reads it. nil when there is nothing to pack.
+  public let pack: Packing?
+
+  public typealias Packing =
+    @Sendable (Inference, ComputeContext, _ forFewRows: Bool) throws(MueError) -> Void
 
   public init(
     _ name: String, domain: String = "", versions: ClosedRange<Int> = 1...28, isView: Bool = false,
     mayOverwrite: Bool = false, overwritableInputs: [Int]? = nil,
     infer: @escaping @Sendable (Inference) throws(MueError) -> [TensorInfo],
     multiplyAdds: @escaping @Sendable ([TensorInfo?], [TensorInfo], Attributes) -> Int = { _, _, _ in 0 },
-    pack: (@Sendable (Inference, ComputeContext) throws(MueError) -> Void)? = nil,
+    pack: Packing? = nil,
     prepare: @escaping @Sendable (Call) throws(MueError) -> Step
   ) {
     self.name = name

@@ -8,20 +8,37 @@ struct PackedLinear {
   private let storage: mk_weights
   private let packed: Buffer
 
-  /// - Parameter weights: float32 [k, n], or [n, k] when `transposed`.
-  init(_ weights: Tensor, transposed: Bool, _ store: PackedWeights, _ pool: OpaquePointer) throws(MueError) {
+  /// - Parameters:
+  ///   - weights: float32 [k, n], or [n, k] when `transposed`.
+  ///   - forFewRows: each token reads the weights anew: then they are coded, where they fit and that is faster.
+  init(
+    _ weights: Tensor, transposed: Bool, _ store: PackedWeights, _ pool: OpaquePointer, forFewRows: Bool = false
+  ) throws(MueError) {
     guard weights.type == .float32, weights.shape.count == 2 else {
       throw MueError(.unsupported, "weights of type \(weights.type.name) and shape \(weights.shape)")
     }
     let (k, n) = transposed ? (weights.shape[1], weights.shape[0]) : (weights.shape[0], weights.shape[1])
-    let storage = store.precision.storage
-    let layout = "linear.\(store.precision.rawValue).k\(k).n\(n).t\(transposed ? 1 : 0)"
-    let byteCount = Int(clamping: mk_linear_packed_bytes(storage, k, n))
-    packed = try store.packed(.init(layout, weights), of: weights, byteCount: byteCount) { target in
-      let source = UnsafePointer(weights.pointer.assumingMemoryBound(to: Float.self))
-      mk_linear_pack(pool, storage, source, weights.shape[1], transposed ? 1 : 0, k, n, target)
+    /// The weights in one way to store them: nil where they do not fit, or nobody has packed them so and nobody asked for it.
+    func packed(_ storage: mk_weights, _ name: String, isAsked: Bool) throws(MueError) -> Buffer? {
+      let key = PackedWeights.Key("linear.\(name).k\(k).n\(n).t\(transposed ? 1 : 0)", weights)
+      guard isAsked else { return store.known(key) }
+      let byteCount = Int(clamping: mk_linear_packed_bytes(storage, k, n))
+      return try store.packedIfFitting(key, of: weights, byteCount: byteCount) { target in
+        let source = UnsafePointer(weights.pointer.assumingMemoryBound(to: Float.self))
+        return mk_linear_pack(pool, storage, source, weights.shape[1], transposed ? 1 : 0, k, n, target) != 0
+      }
     }
-    self.storage = storage
+    let precision = store.precision
+    let isCodingAsked = forFewRows && mk_linear_prefers_coded() != 0
+    if let form = precision.codedStorage,
+      let coded = try packed(form, precision.rawValue + "coded", isAsked: isCodingAsked)
+    {
+      (storage, self.packed) = (form, coded)
+    } else if let plain = try packed(precision.storage, precision.rawValue, isAsked: true) {
+      (storage, self.packed) = (precision.storage, plain)
+    } else {
+      throw MueError(.internal, "weights of shape \(weights.shape) were not packed")
+    }
     self.k = k
     self.n = n
   }

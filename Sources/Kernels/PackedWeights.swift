@@ -18,7 +18,8 @@ public final class PackedWeights: @unchecked Sendable {
   public let precision: Precision
   private let lock: OpaquePointer?
   // The source tensors are kept too, so that an address cannot be reused for another constant.
-  private var entries: [Key: (packed: Buffer, source: Tensor)] = [:]
+  // No packed form: the constant does not fit in the layout.
+  private var entries: [Key: (packed: Buffer?, source: Tensor)] = [:]
   private let memory = WeightMemory()
   private var archive: (any PackedArchive)?
 
@@ -36,19 +37,43 @@ public final class PackedWeights: @unchecked Sendable {
     _ key: Key, of tensor: Tensor, byteCount: Int, isKept: Bool = true,
     _ pack: (_ target: UnsafeMutableRawPointer) -> Void
   ) throws(MueError) -> Buffer {
+    let packed = try packedIfFitting(key, of: tensor, byteCount: byteCount, isKept: isKept) { target in
+      pack(target)
+      return true
+    }
+    guard let packed else { throw MueError(.internal, "weights do not fit in '\(key.layout)'") }
+    return packed
+  }
+
+  /// The same for a layout that not every constant fits in: nil where `pack` returned false.
+  public func packedIfFitting(
+    _ key: Key, of tensor: Tensor, byteCount: Int, isKept: Bool = true,
+    _ pack: (_ target: UnsafeMutableRawPointer) -> Bool
+  ) throws(MueError) -> Buffer? {
     mk_lock_acquire(lock)
     defer { mk_lock_release(lock) }
     if let entry = entries[key] { return entry.packed }
     let archive = isKept ? archive : nil
     let buffer = try memory.buffer(byteCount: byteCount)
     if archive?.fill(buffer, key.layout, of: tensor) != true {
-      pack(buffer.base)
+      guard pack(buffer.base) else {
+        memory.takeBack(buffer)
+        entries[key] = (nil, tensor)
+        return nil
+      }
       archive?.add(key.layout, of: tensor, packed: buffer)
     }
     // Kernels read the packed form from now on: the file's pages would count twice.
     tensor.buffer.releasePages(tensor.byteOffset..<tensor.byteOffset + tensor.byteCount)
     entries[key] = (buffer, tensor)
     return buffer
+  }
+
+  /// The packed form of a constant, where it has been made.
+  public func known(_ key: Key) -> Buffer? {
+    mk_lock_acquire(lock)
+    defer { mk_lock_release(lock) }
+    return entries[key]?.packed
   }
 
   /// From now on `archive` is asked before anything is packed, and told what was; nil: none is.
@@ -62,6 +87,6 @@ public final class PackedWeights: @unchecked Sendable {
   public var byteCount: Int {
     mk_lock_acquire(lock)
     defer { mk_lock_release(lock) }
-    return entries.values.reduce(0) { $0 + $1.packed.byteCount }
+    return entries.values.reduce(0) { $0 + ($1.packed?.byteCount ?? 0) }
   }
 }

@@ -18,4 +18,13 @@ public enum Precision: String, Sendable, CaseIterable {
     case .int8: MK_WEIGHTS_INT8
     }
   }
+
+  /// The same numbers in fewer bits, for few rows that wait for memory; nil: there is no such form.
+  var codedStorage: mk_weights? {
+    switch self {
+    case .float32: MK_WEIGHTS_F32_CODED
+    case .bfloat16: MK_WEIGHTS_BF16_CODED
+    case .int8: nil
+    }
+  }
 }

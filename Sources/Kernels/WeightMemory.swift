@@ -29,4 +29,10 @@ final class WeightMemory {
     defer { usedBytes += placeBytes }
     return Buffer(borrowing: block.base + usedBytes, byteCount: byteCount, owner: block)
   }
+
+  /// Takes back `buffer`, the last one given, for the next.
+  func takeBack(_ buffer: Buffer) {
+    guard let block, buffer.base >= block.base, buffer.base < block.base + usedBytes else { return }
+    usedBytes = buffer.base - block.base
+  }
 }

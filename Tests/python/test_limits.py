@@ -15,8 +15,10 @@ def span(kind, inputs, outputs, multiply_adds, name="a", start=0):
     return {"cat": kind, "name": name, "ts": start, "dur": 1, "args": arguments}
 
 
-@pytest.mark.parametrize("precision, kind, width", [("f32", "float32", 4), ("bf16", "bf16", 2), ("int8", "int16", 1)])
-def test_step(precision, kind, width):
+@pytest.mark.parametrize("isa", ["avx2", "avx512-vnni-bf16", "neon"])
+@pytest.mark.parametrize("precision, kind, width, coded", [
+    ("f32", "float32", 4, 3.5), ("bf16", "bf16", 2, 1.5), ("int8", "int16", 1, 1)])
+def test_step(precision, kind, width, coded, isa):
     spans = [
         span("Linear", ["float[5, 1, 768]", "float[3072, 768]"], ["float[5, 1, 3072]"], 5 * 768 * 3072),
         # The picture's keys and values, 100 of them, shared by five beams; then each beam's own, 7 of them.
@@ -24,12 +26,13 @@ def test_step(precision, kind, width):
         span("Attention", ["float[5, 1, 12, 64]", "float[5, 1, 12, 64]"], ["float[5, 1, 12, 64]"], 5 * 2 * 7 * 768),
         span("LayerNormalization", ["float[5, 1, 768]", "float[768]"], ["float[5, 1, 768]"], 0),
     ]
-    gflop, size = limits.work(spans, precision, "avx2")
+    gflop, size = limits.work(spans, precision, isa)
     products, own = 5 * 768 * 3072 + 5 * 2 * 100 * 768, 5 * 2 * 7 * 768
     expected = {kind: 2e-9 * products}
     expected["float32"] = expected.get("float32", 0) + 2e-9 * own
     assert gflop == pytest.approx(expected)
-    assert size == width * (768 * 3072 + 2 * 100 * 768) + 4 * own
+    weight = width if isa == "neon" else coded
+    assert size == weight * 768 * 3072 + width * 2 * 100 * 768 + 4 * own
 
 
 @pytest.mark.parametrize("isa", ["avx2", "avx512-vnni", "neon"])

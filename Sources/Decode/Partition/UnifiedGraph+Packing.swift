@@ -3,12 +3,16 @@ import Kernels
 import Tensor
 
 extension UnifiedGraph {
+  /// A decoder with fewer bytes of float32 weights is in the processor's cache: there decoding would take longer than reading.
+  private static let smallestCoded = 1 << 26
+
   /// Brings all weights into the layout of their kernels, so that no request has to.
   ///
   /// The largest come first: while a weight is packed its pages of the file are in memory as well, and then the others are
   /// not there yet. Left out are those that only values read which follow from sizes: no plan runs their nodes.
   public func packWeights(context: ComputeContext) throws(MueError) {
     let screen = try vocabularyScreen(context)
+    let decodes = decodingNodes()
     let sizes = graph.nodes.map { node in
       node.inputs.reduce(0) { sum, input in sum &+ (graph.constant(input)?.byteCount ?? 0) }
     }
@@ -28,12 +32,26 @@ extension UnifiedGraph {
       do {
         try pack(
           Inference(
-            inputs: inputs, attributes: node.attributes, opset: graph.opset, outputCount: node.outputs.count), context)
+            inputs: inputs, attributes: node.attributes, opset: graph.opset, outputCount: node.outputs.count), context,
+          decodes.contains(index))
       } catch {
         throw error.located(graph.location(of: node))
       }
     }
     graph.releaseFilePages()
+  }
+
+  /// The nodes whose constants every token of a long enough decoder reads, from memory; none where they are few.
+  private func decodingNodes() -> Set<Int> {
+    let follows = graph.dependents(of: [roles.decoderInputIDs.value])
+    let nodes = graph.nodes.indices.filter { index in
+      index != decoder?.vocabulary?.node && graph.kernel(of: graph.nodes[index])?.pack != nil
+        && graph.nodes[index].outputs.contains { $0.map { follows[$0] } ?? false }
+    }
+    let byteCount = nodes.reduce(0) { sum, index in
+      graph.nodes[index].inputs.reduce(sum) { $0 &+ (graph.constant($1)?.byteCount ?? 0) }
+    }
+    return byteCount < Self.smallestCoded ? [] : Set(nodes)
   }
 
   /// The screen of the vocabulary, where it has one: weights that lie row by row and are large. What is computed of them

@@ -34,7 +34,7 @@ extension Operator {
         guard inputs.count > 1, let w = inputs[1], let output = outputs.first else { return 0 }
         return output.shape.reduce(w.shape.dropFirst().reduce(1, &*), &*)
       },
-      pack: { node, context throws(MueError) in
+      pack: { node, context, _ throws(MueError) in
         guard let weights = try node.input(1).constant else { return }
         let shape = try convolutionShape(node.input(0).shape, weights.shape, node.attributes).kernel
         _ = try packedWeights(weights, shape, context.weights.precision.storage, context.weights, context.pool)

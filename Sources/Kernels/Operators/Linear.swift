@@ -30,10 +30,10 @@ extension Operator {
       guard let depth = inputs.first??.shape.last, let output = outputs.first else { return 0 }
       return output.shape.reduce(depth, &*)
     },
-    pack: { node, context throws(MueError) in
+    pack: { node, context, forFewRows throws(MueError) in
       guard let weights = try node.input(1).constant else { return }
       _ = try PackedLinear(
-        weights, transposed: node.attributes.flag("transposed"), context.weights, context.pool)
+        weights, transposed: node.attributes.flag("transposed"), context.weights, context.pool, forFewRows: forFewRows)
     },
     prepare: { call throws(MueError) in
       let (x, output) = (try call.input(0), try call.output())
