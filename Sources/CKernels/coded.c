@@ -21,8 +21,7 @@ int32_t mk_begin_coded_panel(mk_int k, const uint32_t counts[MK_UPPER_EXPONENTS]
     left[most] = 0;
   }
   for (int e = 1; e < MK_UPPER_EXPONENTS; e++) all += left[e];
-  size_t room = ((size_t)mk_coded_head_bytes(k) - sizeof *head) / sizeof *head->strays;
-  return k < 1 << 27 && all <= room && counts[MK_UPPER_EXPONENTS - 1] == 0;
+  return k < 1 << 27 && all <= mk_coded_room(k) && counts[MK_UPPER_EXPONENTS - 1] == 0;
 }
 
 void mk_code_depths(
@@ -59,6 +58,15 @@ void mk_code_depths(
       }
     }
   }
+}
+
+int32_t mk_strays_are_sound(mk_int k, mk_int columns, const mk_coded_head *head) {
+  if (head->count > mk_coded_room(k)) return 0;
+  for (uint32_t i = 0; i < head->count; i++) {
+    uint32_t place = head->strays[i].place;
+    if (place / MK_PANEL >= k || place % MK_PANEL >= columns) return 0;
+  }
+  return 1;
 }
 
 void mk_decode_units(

@@ -28,13 +28,16 @@ typedef struct {
 
 typedef struct {
   uint8_t uppers[16]; // the upper bytes of the codes; the first is 0, which zero has
-  uint32_t count;        // of strays
+  uint32_t count;     // of strays
   uint32_t unused;
   mk_stray strays[];
 } mk_coded_head;
 
 // Whole lines with room for one stray in 256 weights.
-static inline mk_int mk_coded_head_bytes(mk_int k) { return (1 + mk_ceil_div(k, 128)) * 64; }
+static inline mk_int mk_coded_head_bytes(mk_int k) { return (1 + mk_ceil_div(k, 128)) * MK_CODED_LINE; }
+static inline size_t mk_coded_room(mk_int k) {
+  return ((size_t)mk_coded_head_bytes(k) - sizeof(mk_coded_head)) / sizeof(mk_stray);
+}
 static inline mk_int mk_coded_panel_bytes(mk_weights type, mk_int k) {
   return mk_coded_head_bytes(k) + mk_ceil_div(k, MK_CODED_DEPTHS) * mk_coded_lines(type) * MK_CODED_LINE;
 }
@@ -48,6 +51,8 @@ int32_t mk_begin_coded_panel(mk_int k, const uint32_t counts[MK_UPPER_EXPONENTS]
 // Depths depth0..<depth0 + depth, whole groups but for the last. lower: units of the lower halves; NULL: bf16.
 void mk_code_depths(
   mk_int depth0, mk_int depth, const uint32_t *units, const uint32_t *lower, mk_int k, mk_coded_head *head);
+// Whether the strays of a panel of `columns` columns lie where they may.
+int32_t mk_strays_are_sound(mk_int k, mk_int columns, const mk_coded_head *head);
 // `count` units of two depths of each column from unit `first` on, the beginning of a group, in whole groups: of bf16 to
 // out[count][16], of float32 to out[2 * count][16].
 void mk_decode_units(

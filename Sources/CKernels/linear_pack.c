@@ -153,9 +153,20 @@ static void mk_pack_task(void *context, mk_int task, int32_t worker) {
 int32_t mk_linear_pack(
   mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed) {
   int32_t misfits = 0;
+  size_t bytes = mk_linear_packed_bytes(type, k, n);
+  if (mk_is_coded(type)) memset((char *)packed + bytes - MK_CODED_LINE, 0, MK_CODED_LINE);
   mk_pack_call call = {mk_current_kernels(), type, w, ldw, k, n, transposed, packed, NULL, &misfits};
   mk_parallel(pool, mk_ceil_div(n, MK_PACK_COLUMNS), mk_pack_task, &call);
   return !misfits;
+}
+
+int32_t mk_linear_is_sound(mk_weights type, mk_int k, mk_int n, const void *packed) {
+  mk_packed view = mk_packed_view(type, k, n, packed);
+  for (mk_int start = 0; mk_is_coded(type) && start < n; start += MK_PANEL) {
+    const mk_coded_head *head = (const void *)(view.panels + start / MK_PANEL * view.panel_bytes);
+    if (!mk_strays_are_sound(k, mk_min(n - start, MK_PANEL), head)) return 0;
+  }
+  return 1;
 }
 
 // What the packed panel at column `start` stands for at depths depth0..<depth0 + depth, at most MK_PACK_DEPTH of which the first

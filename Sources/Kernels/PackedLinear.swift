@@ -23,7 +23,8 @@ struct PackedLinear {
       let key = PackedWeights.Key("linear.\(name).k\(k).n\(n).t\(transposed ? 1 : 0)", weights)
       guard isAsked else { return store.known(key) }
       let byteCount = Int(clamping: mk_linear_packed_bytes(storage, k, n))
-      return try store.packedIfFitting(key, of: weights, byteCount: byteCount) { target in
+      func isSound(_ packed: UnsafeRawPointer) -> Bool { mk_linear_is_sound(storage, k, n, packed) != 0 }
+      return try store.packedIfFitting(key, of: weights, byteCount: byteCount, isSound: isSound) { target in
         let source = UnsafePointer(weights.pointer.assumingMemoryBound(to: Float.self))
         return mk_linear_pack(pool, storage, source, weights.shape[1], transposed ? 1 : 0, k, n, target) != 0
       }

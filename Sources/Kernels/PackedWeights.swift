@@ -46,8 +46,11 @@ public final class PackedWeights: @unchecked Sendable {
   }
 
   /// The same for a layout that not every constant fits in: nil where `pack` returned false.
+  ///
+  /// - Parameter isSound: whether what an archive had may be used. It is the right constant's, or somebody's who knew its hash.
   public func packedIfFitting(
     _ key: Key, of tensor: Tensor, byteCount: Int, isKept: Bool = true,
+    isSound: (_ packed: UnsafeRawPointer) -> Bool = { _ in true },
     _ pack: (_ target: UnsafeMutableRawPointer) -> Bool
   ) throws(MueError) -> Buffer? {
     mk_lock_acquire(lock)
@@ -55,7 +58,7 @@ public final class PackedWeights: @unchecked Sendable {
     if let entry = entries[key] { return entry.packed }
     let archive = isKept ? archive : nil
     let buffer = try memory.buffer(byteCount: byteCount)
-    if archive?.fill(buffer, key.layout, of: tensor) != true {
+    if archive?.fill(buffer, key.layout, of: tensor) != true || !isSound(buffer.base) {
       guard pack(buffer.base) else {
         memory.takeBack(buffer)
         entries[key] = (nil, tensor)

@@ -9,13 +9,14 @@ import Testing
 extension CKernels {
   /// x times w by the operator Linear, and the bytes of the packed weights.
   private func linear(
-    _ x: Tensor, _ w: Tensor, at precision: Precision, packedForFewRows: Bool
+    _ x: Tensor, _ w: Tensor, at precision: Precision, packedForFewRows: Bool, from archive: (any PackedArchive)? = nil
   ) throws -> (y: [Float], byteCount: Int) {
     let op = try #require(OperatorTable.find(name: "Linear", domain: "mue", opset: 18))
     let context = ComputeContext(pool: try ThreadPool(threads: 2), weights: PackedWeights(precision: precision))
     let inference = Inference(
       inputs: [TensorInfo(x), TensorInfo(w.type, w.shape, constant: w)], attributes: Attributes(), opset: 18,
       outputCount: 1)
+    context.weights.use(archive)
     if packedForFewRows, let pack = op.pack { try pack(inference, context, true) }
     let info = try #require(try op.infer(inference).first)
     let output = try Tensor(info.type, info.shape)
@@ -69,6 +70,28 @@ extension CKernels {
     let asked = try linear(x, w, at: .int8, packedForFewRows: true)
     #expect(try asked.y == linear(x, w, at: .int8, packedForFewRows: false).y)
     #expect(asked.byteCount == packedBytes(MK_WEIGHTS_INT8, w))
+  }
+
+  /// An archive that fills everything with bytes of its own, and says that all is well.
+  private final class Forger: PackedArchive {
+    var added = 0
+    func fill(_ packed: Buffer, _ layout: String, of source: Tensor) -> Bool {
+      packed.base.initializeMemory(as: UInt8.self, repeating: 0xFF, count: packed.byteCount)
+      return true
+    }
+    func add(_ layout: String, of source: Tensor, packed: Buffer) { added += 1 }
+  }
+
+  @Test func codesFromElsewhereAreChecked() throws {
+    guard mk_linear_prefers_coded() != 0 else { return }
+    var random = Seeded(9)
+    let (x, w) = (try random.tensor([2, 64]), try random.tensor([64, 32]))
+    for form in Self.forms {
+      let forger = Forger()
+      let own = try linear(x, w, at: form.0, packedForFewRows: true)
+      #expect(try own.y == linear(x, w, at: form.0, packedForFewRows: true, from: forger).y)
+      #expect(forger.added == 1)
+    }
   }
 
   @Test func memoryOfWhatDoesNotFitIsUsedAgain() throws {

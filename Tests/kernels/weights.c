@@ -178,7 +178,29 @@ static void of_all_sizes(mk_int count, float *w) {
 static void with_infinity(mk_int count, float *w) { w[count - 1] = INFINITY; }
 static void with_nan(mk_int count, float *w) { w[count / 2] = NAN; }
 
+// Blobs of which somebody else wrote the heads: each of the fields that say where something is.
+static void check_sound(void) {
+  static const uint32_t heads[][3] = {
+    {0, 0, 1}, {1, 33 * 16 + 2, 1}, {1, 34 * 16, 0}, {1, 5 * 16 + 3, 0}, {1, 0xffffffff, 0}, {0xffffffff, 0, 0}};
+  mk_int k = 34, n = 19; // the second panel has three columns
+  for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+    check_random r = check_seed(191);
+    for (int t = 0; t < 2; t++) {
+      mk_weights type = t == 0 ? MK_WEIGHTS_BF16_CODED : MK_WEIGHTS_F32_CODED;
+      size_t bytes = mk_linear_packed_bytes(type, k, n), panel = (bytes - 64) / 2;
+      char *packed = check_bytes(bytes);
+      int32_t sound = mk_linear_pack(NULL, type, check_randoms(&r, k * n, -1, 1), n, 0, k, n, packed);
+      sound &= mk_linear_is_sound(type, k, n, packed);
+      memcpy(packed + panel + 16, &heads[i][0], 4); // how many strays
+      memcpy(packed + panel + 24, &heads[i][1], 4); // the place of the first
+      int32_t right = mk_linear_is_sound(type, k, n, packed) == (int32_t)heads[i][2];
+      check_case(sound && right ? 0 : INFINITY, "soundness of coded weights, head %td type %d", (mk_int)i, (int)type);
+    }
+  }
+}
+
 void check_coded(void) {
+  check_sound();
   check_weights(MK_WEIGHTS_BF16_CODED);
   check_weights(MK_WEIGHTS_F32_CODED);
   check_fits("zeros among others", with_zeros, 1);

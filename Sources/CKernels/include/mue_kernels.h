@@ -104,6 +104,8 @@ size_t mk_linear_packed_bytes(mk_weights type, mk_int k, mk_int n);
  * all but the coded ones take everything. */
 int32_t mk_linear_pack(
   mk_pool *pool, mk_weights type, const float *w, mk_int ldw, int32_t transposed, mk_int k, mk_int n, void *packed);
+/* Whether mk_linear can be called with a blob that came from elsewhere: coded weights say where some of them belong. */
+int32_t mk_linear_is_sound(mk_weights type, mk_int k, mk_int n, const void *packed);
 /* errors[n]: the Euclidean norm of column j of w minus what is packed of it, rounded up; infinite where either
  * is not finite. With it, abs(x . w_j - x . packed_j) <= norm(x) errors[j]. */
 void mk_linear_errors(
