@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WIDTHS = {"f32": 4, "bf16": 2, "int8": 1}  # bytes of a weight
-CODED_WIDTHS = {"f32": 28 / 8, "bf16": 12 / 8}  # of those that few rows meet, with AVX2 and AVX-512
+CODED_WIDTHS = {"f32": 28 / 8, "bf16": 12 / 8}  # of a large decoder's, with AVX2 and AVX-512
 KIND_WIDTHS = {"float32": 4, "bf16": 2, "int8": 1}
 FEW_ROWS = 12  # of a product; more are quantised to bytes at int8 (docs/kernels.md)
 PAIRED_QUERIES = 48  # from which attention multiplies bf16 where it can, unless the model is float32

@@ -1,4 +1,4 @@
-// The tiles of few rows, and their table. Before each inclusion: MK_NARROW, the name; MK_NARROW_PRODUCT(rows, panels, t, acc),
+// The tiles of few rows, and their table. Before each inclusion: MK_JOIN; MK_NARROW, the name; MK_NARROW_PRODUCT(rows, panels, t, acc),
 // which computes the sums; MK_NARROW_FINISH(rows, panels, t, acc), what becomes of them.
 
 #define MK_NARROW_NAME(rows, panels) MK_JOIN(MK_JOIN(MK_NARROW, rows), panels)
