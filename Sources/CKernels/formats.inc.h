@@ -186,6 +186,42 @@ MK_INLINE void mk_int8_units(const float *x, float inverse, int32_t levels, void
   }
 }
 
+// Pairs of digits: of four integers q = 256 high + low the bytes high, then the bytes low, each on both sides of zero.
+MK_INLINE void mk_digit_units(const float *x, float inverse, int32_t levels, void *out) {
+  for (int p = 0; p < 2 * MK_CHUNK; p += MK_WIDTH) {
+    vf scaled = vf_load(x + p) * inverse;
+    vi q = vf_round_between(scaled, (float)-levels, (float)levels);
+    vu8_quarter low = __builtin_convertvector(q & 255, vu8_quarter);
+    vu8_quarter high = __builtin_convertvector((q + 128) >> 8 & 255, vu8_quarter);
+    for (int i = 0; i < MK_WIDTH; i += 4) {
+      __builtin_memcpy((uint8_t *)out + 2 * (p + i), (const uint8_t *)&high + i, 4);
+      __builtin_memcpy((uint8_t *)out + 2 * (p + i) + 4, (const uint8_t *)&low + i, 4);
+    }
+  }
+}
+
+// Sums of the integers of a row's units.
+__attribute__((unused)) static int32_t mk_sum_int16(mk_int units, const void *row) {
+  int32_t sum = 0;
+  for (mk_int i = 0; i < 2 * units; i++) sum += ((const int16_t *)row)[i];
+  return sum;
+}
+
+__attribute__((unused)) static int32_t mk_sum_int8(mk_int units, const void *row) {
+  int32_t sum = 0;
+  for (mk_int i = 0; i < 4 * units; i++) sum += ((const int8_t *)row)[i];
+  return sum;
+}
+
+__attribute__((unused)) static int32_t mk_sum_digits(mk_int units, const void *row) {
+  int32_t sum = 0;
+  for (mk_int i = 0; i < units; i += 2) {
+    const int8_t *high = (const int8_t *)row + 4 * i, *low = high + 4;
+    for (int j = 0; j < 4; j++) sum += 256 * high[j] + low[j];
+  }
+  return sum;
+}
+
 #define MK_PACK_ROW(name, depths, units)                                                                         \
   __attribute__((unused)) static void name(mk_int k, const float *x, float inverse, int32_t zero, void *out) {   \
     char *o = out;                                                                                               \
@@ -199,5 +235,6 @@ MK_INLINE void mk_int8_units(const float *x, float inverse, int32_t levels, void
 
 MK_PACK_ROW(mk_pack_int16_row, 2, mk_int16_units)
 MK_PACK_ROW(mk_pack_fine_row, 2, mk_fine_units)
+MK_PACK_ROW(mk_pack_digits_row, 2, mk_digit_units)
 MK_PACK_ROW(mk_pack_uint8_row, 4, mk_uint8_units)
 MK_PACK_ROW(mk_pack_int8_row, 4, mk_int8_units)

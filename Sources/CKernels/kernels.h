@@ -20,9 +20,9 @@ enum {
 // not saturate.
 #define MK_PAIR_LEVELS 63.5f
 
-// int4 weights: depths that share a scale for each column, units of 4 bytes of a column that they take, and levels of x on
-// each side of zero.
-enum { MK_INT4_GROUP = 128, MK_INT4_UNITS = MK_INT4_GROUP / 8, MK_BYTE_LEVELS = 127 };
+// int4 weights: depths that share a scale for each column, units of 4 bytes of a column that they take, what stands for zero,
+// and levels of x on each side of zero.
+enum { MK_INT4_GROUP = 128, MK_INT4_UNITS = MK_INT4_GROUP / 8, MK_INT4_ZERO = 8, MK_BYTE_LEVELS = 127 };
 
 // One register tile: c[rows, columns] = a[rows, k] b[k, columns], then (all optional) + c, + biases, + residual, relu.
 //
@@ -64,7 +64,7 @@ typedef struct {
   mk_int partials_panel;
   const float *row_scales, *column_scales;
   const int32_t *row_zeros, *column_sums;
-  mk_int zeros_group; // int4: from the zeros of one group of depths to those of the next
+  mk_int zeros_group; // int4: from the rows' zeros of one group of depths to those of the next
   const uint8_t *uppers; // coded weights: of the first panel, those of the next 4 * b_panel bytes on
 } mk_tile;
 
@@ -102,11 +102,16 @@ typedef struct {
 typedef struct {
   int32_t depths; // in one unit of 4 bytes of x
   int32_t panels; // of the widest of `tiles`
+  int32_t rows;   // of the highest of them
   // Depths 0..<k of one row to units, in whole groups of 16, of integers within +-levels where the weights are integers;
   // NULL: x stays float32.
   void (*pack_row)(mk_int k, const float *x, float inverse, int32_t levels, void *out);
   const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]; k counts units of weights
   mk_tile_fn wide_row;                      // 1 row of 4 panels
+  // Weights that the tiles take as unsigned integers are larger by `zero`, and the sums by zero times those of the row's
+  // integers: of these many of its units.
+  int32_t zero;
+  int32_t (*sum_units)(mk_int units, const void *row);
 } mk_few;
 
 // Which kernels larger than 1 x 1 take less time so than in float32: none, those that Winograd's method does not do, all.

@@ -83,5 +83,5 @@
 #pragma clang attribute pop
 
 MK_TABLE(mk_kernels_avx2, "avx2", MK_BF16_WIDENED, MK_INT8_BYTES);
-MK_TABLE(mk_kernels_avx2_vnni, "avx2-vnni", MK_BF16_WIDENED, MK_INT8_VNNI);
+MK_TABLE(mk_kernels_avx2_vnni, "avx2-vnni", MK_BF16_WIDENED, MK_INT8_VNNI(MK_FEW_INT8(mk_narrow_int8_vnni)));
 #endif

@@ -76,8 +76,7 @@
 #define MK_VNNI 1
 #include "dots_uint8.inc.h"
 
-#define MK_VNNI 1
-#include "narrow_int8.inc.h"
+#include "narrow_digits.inc.h"
 
 #define MK_VNNI 1
 #include "narrow_int4.inc.h"
@@ -107,6 +106,6 @@
 #pragma clang attribute pop
 
 MK_TABLE(mk_kernels_avx512, "avx512", MK_BF16_WIDENED, MK_INT8_BYTES);
-MK_TABLE(mk_kernels_avx512_vnni, "avx512-vnni", MK_BF16_WIDENED, MK_INT8_VNNI);
-MK_TABLE(mk_kernels_avx512_bf16, "avx512-vnni-bf16", MK_BF16_PAIRS, MK_INT8_VNNI);
+MK_TABLE(mk_kernels_avx512_vnni, "avx512-vnni", MK_BF16_WIDENED, MK_INT8_VNNI(MK_FEW_DIGITS(mk_narrow_digits)));
+MK_TABLE(mk_kernels_avx512_bf16, "avx512-vnni-bf16", MK_BF16_PAIRS, MK_INT8_VNNI(MK_FEW_DIGITS(mk_narrow_digits)));
 #endif

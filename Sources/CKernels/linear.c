@@ -6,16 +6,17 @@
 enum {
   MK_ROW_PANELS = 4,       // panels that a single row reads at once
   MK_LEAST_RUN = 1 << 14,  // bytes of a run of panels from which on it reads them from as many runs,
-  MK_MOST_RUNS = 1 << 21,  // and of all four up to which: longer ones took up to 5 % longer than panels in their order
+  MK_MOST_RUNS = 1 << 23,  // and of all four up to which: the vocabulary took up to 5 % longer than in its order
   MK_TASK_BYTES = 1 << 20, // of weights
   MK_LEAST_SHARES = 2,     // tasks for each thread, of several rows; of a single row one is enough
   MK_MOST_SHARES = 8,
   MK_FINE_DEPTH = 4096,    // depth of one integer sum: 12 bits and a sign are left for x
+  MK_MOST_LEVELS = 127 * 256 + 127, // what two digits of a byte can be, both with a sign
 };
 
 mk_int mk_int8_levels(mk_int k) {
   mk_int depth = mk_round_up(mk_max(mk_min(k, MK_FINE_DEPTH), 1), 4);
-  return mk_min(INT16_MAX, INT32_MAX / (127 * depth));
+  return mk_min(MK_MOST_LEVELS, INT32_MAX / (127 * depth));
 }
 
 typedef struct {
@@ -30,16 +31,20 @@ typedef struct {
   int32_t coded;                // weights are coded
   int32_t levels;               // of rows that are rounded to integers, otherwise 0
   float scales[MK_NARROW_ROWS]; // of these rows
-  const int32_t *zeros;         // int4: [group][row], what the zero of the weights adds to the sums
+  const int32_t *zeros;         // [group][row], what the zero of the weights adds to the sums; NULL: they have none
+  mk_int zeros_depth;           // of a group
 } mk_linear_call;
 
 static mk_int mk_padded_depth(mk_int k) { return mk_round_up(k, 8); } // whole units of every format
 
+// Depths of one integer sum.
+static mk_int mk_zeros_depth(mk_weights type) { return type == MK_WEIGHTS_INT4 ? MK_INT4_GROUP : MK_FINE_DEPTH; }
+
 size_t mk_linear_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n) {
   if (type == MK_WEIGHTS_INT4) m = mk_min(m, MK_NARROW_ROWS);
   if (m > MK_NARROW_ROWS) return mk_blocks_scratch(pool, type, m, k, n);
-  mk_int groups = type == MK_WEIGHTS_INT4 ? mk_ceil_div(k, MK_INT4_GROUP) : 0;
-  return (size_t)(m * (mk_padded_depth(k) + groups)) * sizeof(float) + 64;
+  mk_int zeros = mk_ceil_div(k, mk_zeros_depth(type));
+  return (size_t)(m * (mk_padded_depth(k) + zeros)) * sizeof(float) + 64;
 }
 
 // To nearest, ties to even; NaN stays one.
@@ -113,7 +118,7 @@ static void mk_multiply_columns(
     };
     if (c->levels > 0) t.row_scales = c->scales;
     if (c->weights.scales) t.column_scales = c->weights.scales + column;
-    if (c->zeros) t.row_zeros = c->zeros, t.zeros_group = p->m;
+    if (c->zeros) t.row_zeros = c->zeros + depth0 / c->zeros_depth * p->m, t.zeros_group = p->m;
     if (part == c->parts - 1) {
       if (p->bias) t.bias = p->bias + column;
       if (p->residual) t.residual = p->residual + column;
@@ -124,7 +129,7 @@ static void mk_multiply_columns(
       c->form->wide_row(&t);
     } else {
       mk_int step = mk_padded_depth(depth) / c->form->depths;
-      mk_run_tiles(c->form->tiles[columns > MK_PANEL], c->kernels->rows, step, p->m, &t, NULL, 0);
+      mk_run_tiles(c->form->tiles[columns > MK_PANEL], c->form->rows, step, p->m, &t, NULL, 0);
     }
   }
 }
@@ -158,23 +163,21 @@ static void mk_linear_task(void *context, mk_int task, int32_t worker) {
   if (p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, p->m, end - first, p->y + first, p->ldy);
 }
 
-// Adds what the zero of int4 weights, 8, makes of a row's units, of bytes or of int16, to the sums of their groups.
-static void mk_add_zeros(mk_int units, mk_int depths, const float *row, int32_t *zeros, mk_int zeros_group) {
-  mk_int group = MK_INT4_GROUP / depths;
-  for (mk_int first = 0; first < units; first += group, zeros += zeros_group) {
-    int32_t sum = 0;
-    mk_int end = mk_min(first + group, units);
-    for (mk_int i = first * depths; i < end * depths; i++) {
-      sum += depths == 4 ? ((const int8_t *)row)[i] : ((const int16_t *)(const void *)row)[i];
-    }
-    *zeros = 8 * sum;
+// Adds what the zero of the weights makes of units `first`..<first + units of a row to the sums of their groups.
+static void mk_add_zeros(const mk_linear_call *c, mk_int first, mk_int units, const float *row, int32_t *zeros) {
+  mk_int group = c->zeros_depth / c->form->depths;
+  for (mk_int i = first, end = first + units; i < end;) {
+    mk_int count = mk_min(group - i % group, end - i);
+    int32_t *to = zeros + i / group * c->p->m;
+    *to = (int32_t)((uint32_t)*to + (uint32_t)c->form->zero * (uint32_t)c->form->sum_units(count, row + (i - first)));
+    i += count;
   }
 }
 
 // Packs the rows in units of several depths; of integers, each row with a scale of its own, where they have levels.
 static void mk_pack_units(mk_linear_call *c, float *out, int32_t *zeros) {
   const mk_linear_args *p = c->p;
-  mk_int blocks = mk_ceil_div(p->m, c->kernels->rows), depths = c->form->depths;
+  mk_int blocks = mk_ceil_div(p->m, c->form->rows), depths = c->form->depths;
   int32_t levels = c->levels;
   float inverses[MK_NARROW_ROWS] = {0};
   for (mk_int r = 0; levels > 0 && r < p->m; r++) {
@@ -193,10 +196,7 @@ static void mk_pack_units(mk_linear_call *c, float *out, int32_t *zeros) {
           const float *x = p->x + (first + r) * p->ldx + depth0 + depths * unit;
           c->form->pack_row(
             mk_min(depths * count, depth - depths * unit), x, inverses[first + r], levels, rows + r * MK_MAX_DEPTH);
-          if (zeros) {
-            int32_t *to = zeros + (depth0 + depths * unit) / MK_INT4_GROUP * p->m + first + r;
-            mk_add_zeros(count, depths, rows + r * MK_MAX_DEPTH, to, p->m);
-          }
+          if (zeros) mk_add_zeros(c, depth0 / depths + unit, count, rows + r * MK_MAX_DEPTH, zeros + first + r);
         }
         mk_interleave(height, count, rows, MK_MAX_DEPTH, block + unit * height);
       }
@@ -232,14 +232,18 @@ static void mk_linear_rows(mk_pool *pool, mk_weights type, const mk_linear_args 
     call.levels = (int32_t)mk_int8_levels(args->k);
   } else if (type == MK_WEIGHTS_INT4) {
     call.levels = MK_BYTE_LEVELS;
+  }
+  if (call.form->zero > 0) {
+    call.zeros_depth = mk_zeros_depth(type);
     call.zeros = zeros = (int32_t *)(void *)(scratch + args->m * mk_padded_depth(args->k));
+    memset(zeros, 0, (size_t)(args->m * mk_ceil_div(args->k, call.zeros_depth)) * sizeof *zeros);
   }
   if (call.form->pack_row) {
     mk_pack_units(&call, scratch, zeros);
   } else if (args->m == 1 && args->k % (call.coded ? MK_CODED_DEPTHS : 2) == 0) {
     call.x = args->x; // a single row is already in this layout
   } else {
-    mk_pack_left(kernels->rows, args->m, args->k, mk_padded_depth(args->k), args->x, args->ldx, 1, scratch);
+    mk_pack_left(call.form->rows, args->m, args->k, mk_padded_depth(args->k), args->x, args->ldx, 1, scratch);
   }
   mk_int threads = mk_pool_threads(pool), pairs = mk_ceil_div(args->n, 2 * MK_PANEL);
   if (threads > 1) {

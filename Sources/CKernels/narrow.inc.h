@@ -2,10 +2,13 @@
 // time. A unit of weights, 4 bytes of a column, meets MK_MEETS units of x, two unless given. Before each inclusion: MK_NARROW,
 // the name; MK_WIDENED(unit, i), what meets unit i of x; MK_DOT(sum, x, w) and MK_SUM as in tile_multiply.inc.h;
 // MK_NARROW_FINISH(rows, panels, t, acc), what becomes of the sums; MK_NARROW_PRODUCT(rows, panels, t, acc), where the sums are
-// not over the whole depth.
+// not over the whole depth; MK_APART, 1 where MK_SUM joins what two different units of x have met.
 
 #ifndef MK_MEETS
 #define MK_MEETS 2
+#endif
+#ifndef MK_APART
+#define MK_APART 0
 #endif
 
 #define MK_JOIN_2(a, b) a##_##b
@@ -17,7 +20,7 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
   const int rows, const int panels, const mk_tile *t, mk_fetched *fetched, vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
   const int vectors = panels * MK_VECTORS;
   // Few accumulators cannot hide the latency of an addition.
-  const int sets = rows * vectors <= 6 ? 2 : 1;
+  const int sets = MK_APART || rows * vectors <= 6 ? 2 : 1;
   vf sum[2][MK_BLOCK_ROWS][MK_TILE_VECTORS];
 #pragma clang loop unroll(full)
   for (int s = 0; s < sets; s++)
@@ -27,21 +30,28 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
       for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
 
   const float *a = t->a, *b = t->b;
+  const mk_int b_panel = t->b_panel;
+  const int32_t fetches = mk_fetches(rows, t);
   mk_fetched ahead = *fetched;
-#define MK_UNIT(q, v) vu_load(b + (q) * MK_PANEL + (v) / MK_VECTORS * t->b_panel + (v) % MK_VECTORS * MK_WIDTH)
+#define MK_UNIT(q, v) vu_load(b + (q) * MK_PANEL + (v) / MK_VECTORS * b_panel + (v) % MK_VECTORS * MK_WIDTH)
 #define MK_UNITS(q)                                                                                         \
   {                                                                                                         \
-    if (rows >= MK_LEAST_AHEAD) {                                                                           \
+    if (fetches) {                                                                                          \
       _Pragma("clang loop unroll(full)") for (int v = 0; v < panels; v++) {                                 \
         __builtin_prefetch(ahead.first + (q) * ahead.line + v * ahead.panel, 0, MK_AHEAD_CACHE);            \
       }                                                                                                     \
     }                                                                                                       \
     if (rows == 1) {                                                                                        \
+      vf x[MK_MEETS];                                                                                       \
+      _Pragma("clang loop unroll(full)") for (int i = 0; i < MK_MEETS; i++) {                               \
+        x[i] = (vf)mk_load1(a + (q) * MK_MEETS + i);                                                        \
+        MK_DONE(x[i]);                                                                                      \
+      }                                                                                                     \
       _Pragma("clang loop unroll(full)") for (int v = 0; v < vectors; v++) {                                \
         vu unit = MK_UNIT(q, v);                                                                            \
         _Pragma("clang loop unroll(full)") for (int i = 0; i < MK_MEETS; i++) {                             \
           vf *s = &sum[i % sets][0][v];                                                                     \
-          *s = MK_DOT(*s, (vf)mk_load1(a + (q) * MK_MEETS + i), MK_WIDENED(unit, i));                       \
+          *s = MK_DOT(*s, x[i], MK_WIDENED(unit, i));                                                       \
           MK_DONE(*s);                                                                                      \
         }                                                                                                   \
       }                                                                                                     \
@@ -95,6 +105,7 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
 #undef MK_NARROW_FINISH
 #undef MK_NARROW_PRODUCT
 #undef MK_MEETS
+#undef MK_APART
 #undef MK_WIDENED
 #undef MK_DOT
 #undef MK_SUM

@@ -8,11 +8,7 @@
 #endif
 // Written out: left to itself the compiler makes two instructions of it.
 #if MK_VNNI && !defined(MK_ADD_PAIRS_VNNI)
-#if MK_ISA == 2
-#define MK_ADD_PAIRS_VNNI(sum, a, b) __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b))
-#else
 #define MK_ADD_PAIRS_VNNI(sum, a, b) __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b))
-#endif
 #endif
 #if MK_VNNI
 MK_INLINE vf mk_add_int16_pairs_vnni(vf sum, vf a, vf b) {

@@ -60,33 +60,43 @@ static void mk_f32_to_f16_rows(const float *x, mk_int n, uint16_t *y) {
 #define MK_PREFERS_CODED (MK_ISA == 1 || MK_ISA == 2)
 
 static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACKED);
+#define mk_float_1_4 mk_tile_1_4_MK_PACKED
+
+// Products of few rows, x in units of so many depths, with tiles of up to so many rows; name: of the tiles, and of that of one row and four panels.
+#define MK_FEW_TILES(unit, height, name, ...) \
+  {.depths = unit, .panels = MK_TILE_PANELS, .rows = height, .tiles = name##_tiles, .wide_row = name##_1_4, __VA_ARGS__}
+#define MK_FEW_INT8(name) MK_FEW_TILES(2, MK_TILE_ROWS, name, .pack_row = mk_pack_fine_row)
+#define MK_FEW_DIGITS(name) \
+  MK_FEW_TILES(2, 6, name, .pack_row = mk_pack_digits_row, .zero = 128, .sum_units = mk_sum_digits)
+#define MK_FEW_INT4(name, unit, pack, sum) \
+  MK_FEW_TILES(unit, MK_TILE_ROWS, name, .pack_row = pack, .zero = MK_INT4_ZERO, .sum_units = sum)
 
 // How products with bf16 and int8 weights are formed. Of many rows, of few, and of pixels; x in the units that come first.
 #define MK_BF16_WIDENED \
   .bf16 = {1, 0, NULL, mk_widen_bf16, mk_float_tiles}, \
-  .few_bf16 = {1, MK_TILE_PANELS, NULL, mk_narrow_bf16_tiles, mk_narrow_bf16_1_4}, \
-  .few_coded_bf16 = {1, MK_TILE_PANELS, NULL, mk_narrow_coded_bf16_tiles, mk_narrow_coded_bf16_1_4}
+  .few_bf16 = MK_FEW_TILES(1, MK_TILE_ROWS, mk_narrow_bf16), \
+  .few_coded_bf16 = MK_FEW_TILES(1, MK_TILE_ROWS, mk_narrow_coded_bf16)
 #define MK_BF16_PAIRS \
   .bf16 = {2, 0, mk_pack_bf16_row, NULL, mk_bf16_tiles}, \
-  .few_bf16 = {2, MK_TILE_PANELS, mk_pack_bf16_row, mk_bf16_tiles, mk_bf16_1_4}, \
-  .few_coded_bf16 = {2, MK_TILE_PANELS, mk_pack_bf16_row, mk_narrow_coded_pairs_tiles, mk_narrow_coded_pairs_1_4}, \
+  .few_bf16 = MK_FEW_TILES(2, MK_TILE_ROWS, mk_bf16, .pack_row = mk_pack_bf16_row), \
+  .few_coded_bf16 = MK_FEW_TILES(2, MK_TILE_ROWS, mk_narrow_coded_pairs, .pack_row = mk_pack_bf16_row), \
   .paired_attention = &mk_pairs_attention, \
   .bf16_pixels = {2, 0, mk_pack_bf16_row, mk_round_pixels_bf16, mk_bf16_tiles, NULL, MK_DIRECT_WINDOWS}
 #define MK_INT8_PAIRS(allowed) \
   .int8 = {2, 1, mk_pack_int16_row, mk_widen_int16, mk_int16_tiles}, \
-  .few_int8 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int8_tiles, mk_narrow_int8_1_4}, \
-  .few_int4 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int4_tiles, mk_narrow_int4_1_4}, \
+  .few_int8 = MK_FEW_INT8(mk_narrow_int8), \
+  .few_int4 = MK_FEW_INT4(mk_narrow_int4, 2, mk_pack_fine_row, mk_sum_int16), \
   .int8_pixels = {2, 1, mk_pack_fine_row, mk_quantise_pixels_int16, mk_int16_tiles, mk_quantise_band_int16, allowed}
 #define MK_INT8_BYTES \
   .int8 = {4, 1, mk_pack_uint8_row, NULL, mk_quads_tiles}, \
-  .few_int8 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int8_tiles, mk_narrow_int8_1_4}, \
-  .few_int4 = {4, MK_TILE_PANELS, mk_pack_int8_row, mk_narrow_int4_tiles, mk_narrow_int4_1_4}, \
+  .few_int8 = MK_FEW_INT8(mk_narrow_int8), \
+  .few_int4 = MK_FEW_INT4(mk_narrow_int4, 4, mk_pack_int8_row, mk_sum_int8), \
   .int8_pixels = {4, 1, mk_pack_int8_row, mk_quantise_pixels_uint8, mk_pixels_tiles, mk_quantise_band_uint8, \
     MK_DIRECT_WINDOWS}
-#define MK_INT8_VNNI \
+#define MK_INT8_VNNI(few) \
   .int8 = {4, 1, mk_pack_uint8_row, NULL, mk_quads_vnni_tiles}, \
-  .few_int8 = {2, MK_TILE_PANELS, mk_pack_fine_row, mk_narrow_int8_vnni_tiles, mk_narrow_int8_vnni_1_4}, \
-  .few_int4 = {4, MK_TILE_PANELS, mk_pack_int8_row, mk_narrow_int4_vnni_tiles, mk_narrow_int4_vnni_1_4}, \
+  .few_int8 = few, \
+  .few_int4 = MK_FEW_INT4(mk_narrow_int4_vnni, 4, mk_pack_int8_row, mk_sum_int8), \
   .int8_pixels = {4, 1, mk_pack_int8_row, mk_quantise_pixels_uint8, mk_pixels_vnni_tiles, mk_quantise_band_uint8, \
     MK_ALL_WINDOWS}
 
@@ -101,8 +111,8 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
     __VA_ARGS__, \
     .wide_int8 = {1, 0, NULL, mk_widen_int8, mk_float_tiles}, \
     .prefers_coded = MK_PREFERS_CODED, \
-    .few_coded_f32 = {1, MK_TILE_PANELS, NULL, mk_narrow_coded_f32_tiles, mk_narrow_coded_f32_1_4}, \
-    .few_f32 = {1, MK_TILE_PANELS, NULL, mk_float_tiles, mk_tile_1_4_MK_PACKED}, \
+    .few_coded_f32 = MK_FEW_TILES(1, MK_TILE_ROWS, mk_narrow_coded_f32), \
+    .few_f32 = MK_FEW_TILES(1, MK_TILE_ROWS, mk_float), \
     .pack_bf16 = mk_pack_bf16_panel, \
     .pair_maxima = mk_pair_maxima, \
     .pack_int8 = mk_pack_int8_panel, \

@@ -39,6 +39,12 @@ MK_INLINE mk_fetched mk_ahead(const int rows, const int panels, const mk_tile *t
   return (mk_fetched){b + (panels - 1) * t->b_panel, panels * MK_PANEL, MK_PANEL};
 }
 
+// A single row fetches panels that follow each other, not runs of them: there the processor has fetched by itself, and where
+// weights are in the second cache already each request is one more look at it.
+MK_INLINE int32_t mk_fetches(const int rows, const mk_tile *t) {
+  return rows > 1 || (MK_LEAST_AHEAD == 1 && t->streams_b != MK_RUNS_OF_B);
+}
+
 #define MK_MULTIPLY mk_tile_multiply
 #define MK_FACTOR vf_factor
 #define MK_FACTOR_LOAD vf_factor_load
@@ -109,27 +115,30 @@ MK_INLINE void mk_tile_finish(
     mk_tile_finish(rows, panels, t, acc);                                     \
   }
 
-#if MK_TILE_ROWS == 12
-#define MK_HEIGHTS(M, panels, layout)                                                                              \
-  M(1, panels, layout) M(2, panels, layout) M(3, panels, layout) M(4, panels, layout) M(5, panels, layout)         \
-  M(6, panels, layout) M(7, panels, layout) M(8, panels, layout) M(9, panels, layout) M(10, panels, layout)        \
-  M(11, panels, layout) M(12, panels, layout)
-#elif MK_TILE_ROWS == 6
-#define MK_HEIGHTS(M, panels, layout)                                                                              \
+#define MK_SIX_HEIGHTS(M, panels, layout)                                                                          \
   M(1, panels, layout) M(2, panels, layout) M(3, panels, layout) M(4, panels, layout) M(5, panels, layout)         \
   M(6, panels, layout)
+#if MK_TILE_ROWS == 12
+#define MK_HEIGHTS(M, panels, layout)                                                                              \
+  MK_SIX_HEIGHTS(M, panels, layout)                                                                                \
+  M(7, panels, layout) M(8, panels, layout) M(9, panels, layout) M(10, panels, layout) M(11, panels, layout)       \
+  M(12, panels, layout)
+#elif MK_TILE_ROWS == 6
+#define MK_HEIGHTS(M, panels, layout) MK_SIX_HEIGHTS(M, panels, layout)
 #else
 #define MK_HEIGHTS(M, panels, layout) M(1, panels, layout) M(2, panels, layout)
 #endif
 
 // M for each height and number of panels; and as the rows of a table, [panels - 1][rows - 1].
 #if MK_TILE_PANELS == 2
-#define MK_TILES(M, layout) MK_HEIGHTS(M, 1, layout) MK_HEIGHTS(M, 2, layout)
-#define MK_TILE_ENTRIES(M, layout) {{MK_HEIGHTS(M, 1, layout)}, {MK_HEIGHTS(M, 2, layout)}}
+#define MK_TILES_OF(heights, M, layout) heights(M, 1, layout) heights(M, 2, layout)
+#define MK_ENTRIES_OF(heights, M, layout) {{heights(M, 1, layout)}, {heights(M, 2, layout)}}
 #else
-#define MK_TILES(M, layout) MK_HEIGHTS(M, 1, layout)
-#define MK_TILE_ENTRIES(M, layout) {{MK_HEIGHTS(M, 1, layout)}}
+#define MK_TILES_OF(heights, M, layout) heights(M, 1, layout)
+#define MK_ENTRIES_OF(heights, M, layout) {{heights(M, 1, layout)}}
 #endif
+#define MK_TILES(M, layout) MK_TILES_OF(MK_HEIGHTS, M, layout)
+#define MK_TILE_ENTRIES(M, layout) MK_ENTRIES_OF(MK_HEIGHTS, M, layout)
 
 // A single row, four panels at once: memory gives more when it is read at several places.
 MK_TILE_FUNCTION(1, 4, MK_PACKED)

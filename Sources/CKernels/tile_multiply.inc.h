@@ -69,7 +69,7 @@ MK_INLINE void MK_MULTIPLY(
   enum { MK_STEPS = 8 };
   for (mk_int i = t->k / MK_STEPS; i > 0; i--) {
     // What the processor's own prefetchers cannot do while additions fill its window.
-    if (layout == MK_PACKED && rows >= MK_FETCHING_ROWS) {
+    if (layout == MK_PACKED && rows >= MK_FETCHING_ROWS && mk_fetches(rows, t)) {
       if (t->streams_b) {
 #pragma clang loop unroll(full)
         for (int p = 0; p < MK_STEPS * panels; p++) {
