@@ -19,6 +19,7 @@ enum {
   MK_LEAST_CHANNELS = 3,         // of integers: quads of fewer are zeros for the most part
   MK_LEAST_PAIRED = 24,          // output channels, and depth
   MK_ROUNDED_FLOATS = 48 * 1024, // of pixels that are rounded together: integers are read twice
+  MK_GATHERED_DEPTHS = 16,       // of columns that are made one by one and read once: they stay in the first cache
 };
 
 int32_t mk_has_narrow(mk_weights type, const mk_conv_shape *s) {
@@ -44,6 +45,7 @@ typedef struct {
   mk_int passes;   // over the output channels: all parts or one at a time
   mk_int held;     // units of a column that are there during a pass
   mk_int together; // pixels that are rounded together
+  mk_int gathered_depths; // of their columns, where they are made for it
   mk_int images;   // that are computed together
   mk_band_plan bands;
   mk_int shared, zeros, columns, partials, gathered, worker;
@@ -56,11 +58,12 @@ static mk_narrow_plan mk_plan_narrow(mk_weights type, const mk_conv_shape *s) {
   p.held = p.passes == 1 ? p.row.units : mk_round_up(mk_ceil_div(p.row.units, p.parts), MK_CHUNK);
   mk_int pixels = mk_most_pixels(p.held), depth = mk_min(p.held * p.row.form->depths, p.row.depth);
   p.together = mk_min(mk_max(MK_ROUNDED_FLOATS / depth / MK_PANEL, 1) * MK_PANEL, MK_PIXELS_TOGETHER);
+  p.gathered_depths = mk_is_direct(s) || p.row.banded ? 0 : p.row.form->integer ? depth : mk_min(depth, MK_GATHERED_DEPTHS);
   p.zeros = p.row.form->integer ? pixels : 0;
   p.columns = 2 * p.zeros;
   p.partials = p.columns + p.held * pixels;
   p.gathered = p.partials + (p.row.form->integer && p.parts > 1 ? MK_BLOCK_ROWS * pixels : 0);
-  p.worker = p.gathered + (mk_is_direct(s) || p.row.banded ? 0 : depth * p.together);
+  p.worker = p.gathered + p.gathered_depths * p.together;
   p.images = s->batch;
   if (p.row.banded) {
     p.bands = mk_plan_bands(mk_current_kernels(), s, p.row.units);
@@ -105,22 +108,26 @@ static void mk_round_pixels(const mk_conv_narrow_call *c, const mk_narrow_pass *
   mk_int depth0 = pass->unit0 * plan->row.form->depths;
   mk_int depth = mk_min(pass->units * plan->row.form->depths, plan->row.depth - depth0);
   const float *x = c->x + pass->place.image * s->channels * plane;
+  mk_int step = plan->gathered_depths > 0 ? plan->gathered_depths : depth;
   for (mk_int j = 0; j < pass->place.pixels; j += together) {
     mk_int first = pass->place.pixel0 + j, count = mk_min(pass->place.pixels - j, together);
-    const float *from = x + depth0 * plane + first;
-    mk_int row = plane;
-    if (!mk_is_direct(s)) {
-      from = gathered, row = together;
-      for (mk_int p = 0; p < depth; p++) {
-        mk_int tap = (depth0 + p) % kernel, channel = (depth0 + p) / kernel;
-        mk_make_column(
-          c->kernels, s, x + channel * plane, tap / s->kernel_w, tap % s->kernel_w, first, first + count,
-          gathered + p * together);
+    for (mk_int done = 0; done < depth; done += step) {
+      mk_int here = mk_min(depth - done, step), row = plane;
+      const float *from = x + (depth0 + done) * plane + first;
+      if (plan->gathered_depths > 0) {
+        from = gathered, row = together;
+        for (mk_int p = 0; p < here; p++) {
+          mk_int tap = (depth0 + done + p) % kernel, channel = (depth0 + done + p) / kernel;
+          mk_make_column(
+            c->kernels, s, x + channel * plane, tap / s->kernel_w, tap % s->kernel_w, first, first + count,
+            gathered + p * together);
+        }
       }
+      plan->row.form->round(
+        here, count, from, row, pass->scales + j, pass->zeros + j,
+        (uint32_t *)(void *)(pass->columns + j * pass->units + done / plan->row.form->depths * MK_PANEL),
+        pass->units * MK_PANEL);
     }
-    plan->row.form->round(
-      depth, count, from, row, pass->scales + j, pass->zeros + j,
-      (uint32_t *)(void *)(pass->columns + j * pass->units), pass->units * MK_PANEL);
   }
 }
 

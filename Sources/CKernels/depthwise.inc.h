@@ -17,7 +17,13 @@ static void mk_every_second(mk_int n, const float *x, float *y) {
   for (; i + MK_WIDTH < n; i += MK_WIDTH) {
     vf_store(y + i, __builtin_shufflevector(vf_load(x + 2 * i), vf_load(x + 2 * i + MK_WIDTH), MK_LANES_EVEN));
   }
-  for (; i < n; i++) y[i] = mk_load1(x + 2 * i);
+  if (i >= n) return;
+  mk_int seen = 2 * (n - i) - 1; // at most two vectors but for the last element
+  vf first = seen >= MK_WIDTH ? vf_load(x + 2 * i) : vf_load_part(x + 2 * i, seen);
+  vf second = seen > MK_WIDTH ? vf_load_part(x + 2 * i + MK_WIDTH, seen - MK_WIDTH) : (vf)0;
+  vf even = __builtin_shufflevector(first, second, MK_LANES_EVEN);
+  if (n - i == MK_WIDTH) vf_store(y + i, even);
+  else vf_store_part(y + i, n - i, even);
 }
 
 // Zeros from `from` to `to`, in whole vectors.
