@@ -12,10 +12,11 @@ MK_INLINE vu mk_pair_bf16(vf first, vf second) {
 }
 
 // 16 pairs of neighbours in a row of x.
-MK_INLINE void mk_bf16_units(const float *x, float inverse, int32_t zero, void *out) {
+MK_INLINE vi mk_bf16_units(const float *x, float inverse, int32_t zero, void *out) {
   (void)inverse, (void)zero;
   vu16 units = (vu16)_mm512_cvtne2ps_pbh((__m512)vf_load(x + MK_WIDTH), (__m512)vf_load(x));
   __builtin_memcpy(out, &units, sizeof units);
+  return 0;
 }
 
 MK_PACK_ROW(mk_pack_bf16_row, 2, mk_bf16_units)

@@ -94,9 +94,8 @@ static void mk_pack_conv_block(void *context, mk_int block, int32_t worker) {
     for (mk_int r = 0; r < height; r++) {
       float *units = rows + r * MK_MAX_DEPTH;
       mk_order_weights(c, first + r, depth0, these, weights);
-      row->form->pack_weights(these, weights, inverses[r], INT8_MAX, units);
-      const int8_t *bytes = (const int8_t *)units;
-      for (mk_int p = 0; depths == 4 && p < these; p++) sums[r] += bytes[p];
+      int32_t sum = row->form->pack_weights(these, weights, inverses[r], INT8_MAX, units);
+      if (depths == 4) sums[r] += sum;
     }
     mk_interleave(height, count, rows, MK_MAX_DEPTH, c->packed + 2 * row->scales + unit0 * channels + first * count);
   }

@@ -139,11 +139,15 @@ __attribute__((unused)) static void mk_widen_int16(mk_int quads, const void *pan
   }
 }
 
-// 16 units of a row of x: pairs of int16 in that order, within low...high.
-MK_INLINE void mk_pair_units(const float *x, float inverse, float low, float high, void *out) {
+// What follows makes 16 units of a row of x, and returns the sum of their integers, that of some in each lane.
+
+// Pairs of int16 in that order, within low...high.
+MK_INLINE vi mk_pair_units(const float *x, float inverse, float low, float high, void *out) {
+  vi sum = 0;
   for (int p = 0; p < 2 * MK_CHUNK; p += MK_WIDTH) {
     vf scaled = vf_load(x + p) * inverse;
     vi q = vf_round_between(scaled, low, high);
+    sum += q;
 #if MK_WIDTH == 16
     q = __builtin_shufflevector(q, q, 0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
 #elif MK_WIDTH == 8
@@ -154,87 +158,57 @@ MK_INLINE void mk_pair_units(const float *x, float inverse, float low, float hig
     v16_half units = __builtin_convertvector(q, v16_half);
     __builtin_memcpy((int16_t *)out + p, &units, sizeof units);
   }
+  return sum;
 }
 
 // Quantised values less their zero.
-MK_INLINE void mk_int16_units(const float *x, float inverse, int32_t zero, void *out) {
-  mk_pair_units(x, inverse, (float)-zero, (float)(255 - zero), out);
+MK_INLINE vi mk_int16_units(const float *x, float inverse, int32_t zero, void *out) {
+  return mk_pair_units(x, inverse, (float)-zero, (float)(255 - zero), out);
 }
 
 // Values of few rows, on both sides of zero.
-MK_INLINE void mk_fine_units(const float *x, float inverse, int32_t levels, void *out) {
-  mk_pair_units(x, inverse, (float)-levels, (float)levels, out);
+MK_INLINE vi mk_fine_units(const float *x, float inverse, int32_t levels, void *out) {
+  return mk_pair_units(x, inverse, (float)-levels, (float)levels, out);
 }
 
-// Quads of unsigned bytes.
-MK_INLINE void mk_uint8_units(const float *x, float inverse, int32_t zero, void *out) {
+// Quads of bytes within low...high, and `zero` more.
+MK_INLINE vi mk_byte_units(const float *x, float inverse, float low, float high, int32_t zero, void *out) {
+  vi sum = 0;
   for (int p = 0; p < 4 * MK_CHUNK; p += MK_WIDTH) {
     vf scaled = vf_load(x + p) * inverse;
-    vi q = vf_round_between(scaled, (float)-zero, (float)(255 - zero)) + zero;
-    vu8_quarter units = __builtin_convertvector(q, vu8_quarter);
+    vi q = vf_round_between(scaled, low, high) + zero;
+    sum += q;
+    vu8_quarter units = __builtin_convertvector(q & 255, vu8_quarter);
     __builtin_memcpy((uint8_t *)out + p, &units, sizeof units);
   }
-}
-
-// Quads of bytes on both sides of zero.
-MK_INLINE void mk_int8_units(const float *x, float inverse, int32_t levels, void *out) {
-  for (int p = 0; p < 4 * MK_CHUNK; p += MK_WIDTH) {
-    vf scaled = vf_load(x + p) * inverse;
-    vi q = vf_round_between(scaled, (float)-levels, (float)levels) & 255;
-    vu8_quarter units = __builtin_convertvector(q, vu8_quarter);
-    __builtin_memcpy((uint8_t *)out + p, &units, sizeof units);
-  }
-}
-
-// Pairs of digits: of four integers q = 256 high + low the bytes high, then the bytes low, each on both sides of zero.
-MK_INLINE void mk_digit_units(const float *x, float inverse, int32_t levels, void *out) {
-  for (int p = 0; p < 2 * MK_CHUNK; p += MK_WIDTH) {
-    vf scaled = vf_load(x + p) * inverse;
-    vi q = vf_round_between(scaled, (float)-levels, (float)levels);
-    vu8_quarter low = __builtin_convertvector(q & 255, vu8_quarter);
-    vu8_quarter high = __builtin_convertvector((q + 128) >> 8 & 255, vu8_quarter);
-    for (int i = 0; i < MK_WIDTH; i += 4) {
-      __builtin_memcpy((uint8_t *)out + 2 * (p + i), (const uint8_t *)&high + i, 4);
-      __builtin_memcpy((uint8_t *)out + 2 * (p + i) + 4, (const uint8_t *)&low + i, 4);
-    }
-  }
-}
-
-// Sums of the integers of a row's units.
-__attribute__((unused)) static int32_t mk_sum_int16(mk_int units, const void *row) {
-  int32_t sum = 0;
-  for (mk_int i = 0; i < 2 * units; i++) sum += ((const int16_t *)row)[i];
   return sum;
 }
 
-__attribute__((unused)) static int32_t mk_sum_int8(mk_int units, const void *row) {
-  int32_t sum = 0;
-  for (mk_int i = 0; i < 4 * units; i++) sum += ((const int8_t *)row)[i];
-  return sum;
+// Unsigned ones.
+MK_INLINE vi mk_uint8_units(const float *x, float inverse, int32_t zero, void *out) {
+  return mk_byte_units(x, inverse, (float)-zero, (float)(255 - zero), zero, out);
 }
 
-__attribute__((unused)) static int32_t mk_sum_digits(mk_int units, const void *row) {
-  int32_t sum = 0;
-  for (mk_int i = 0; i < units; i += 2) {
-    const int8_t *high = (const int8_t *)row + 4 * i, *low = high + 4;
-    for (int j = 0; j < 4; j++) sum += 256 * high[j] + low[j];
-  }
-  return sum;
+// On both sides of zero.
+MK_INLINE vi mk_int8_units(const float *x, float inverse, int32_t levels, void *out) {
+  return mk_byte_units(x, inverse, (float)-levels, (float)levels, 0, out);
 }
 
-#define MK_PACK_ROW(name, depths, units)                                                                         \
-  __attribute__((unused)) static void name(mk_int k, const float *x, float inverse, int32_t zero, void *out) {   \
-    char *o = out;                                                                                               \
-    mk_int p = 0;                                                                                                \
-    for (; p + depths * MK_CHUNK <= k; p += depths * MK_CHUNK, o += 4 * MK_CHUNK) units(x + p, inverse, zero, o); \
-    if (p == k) return;                                                                                          \
-    float rest[depths * MK_CHUNK] = {0};                                                                         \
-    __builtin_memcpy(rest, x + p, (size_t)(k - p) * sizeof *x);                                                  \
-    units(rest, inverse, zero, o);                                                                               \
+#define MK_PACK_ROW(name, depths, units)                                                                            \
+  __attribute__((unused)) static int32_t name(mk_int k, const float *x, float inverse, int32_t zero, void *out) {   \
+    char *o = out;                                                                                                  \
+    vi sum = 0;                                                                                                     \
+    mk_int p = 0;                                                                                                   \
+    for (; p + depths * MK_CHUNK <= k; p += depths * MK_CHUNK, o += 4 * MK_CHUNK) sum += units(x + p, inverse, zero, o); \
+    if (p < k) {                                                                                                    \
+      float rest[depths * MK_CHUNK] = {0};                                                                          \
+      __builtin_memcpy(rest, x + p, (size_t)(k - p) * sizeof *x);                                                   \
+      sum += units(rest, inverse, zero, o);                                                                         \
+    }                                                                                                               \
+    return __builtin_reduce_add(sum);                                                                               \
   }
 
 MK_PACK_ROW(mk_pack_int16_row, 2, mk_int16_units)
 MK_PACK_ROW(mk_pack_fine_row, 2, mk_fine_units)
-MK_PACK_ROW(mk_pack_digits_row, 2, mk_digit_units)
 MK_PACK_ROW(mk_pack_uint8_row, 4, mk_uint8_units)
 MK_PACK_ROW(mk_pack_int8_row, 4, mk_int8_units)

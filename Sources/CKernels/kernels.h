@@ -91,8 +91,8 @@ typedef struct mk_few_rows mk_few_rows;               // attention_few.h
 typedef struct {
   int32_t depths;  // in one unit of 4 bytes of x and of the panels that the tiles read
   int32_t integer; // sums are integers: rows of x are quantised
-  // Depths 0..<k of one row to units, in whole groups of 16; NULL: x is already in units.
-  void (*pack_row)(mk_int k, const float *x, float inverse, int32_t zero, void *out);
+  // Depths 0..<k of one row to units, in whole groups of 16; NULL: x is already in units. Returns the sum of integers.
+  int32_t (*pack_row)(mk_int k, const float *x, float inverse, int32_t zero, void *out);
   // Rows of a packed panel to the units that the tiles read; NULL: they are the same.
   void (*widen)(mk_int rows, const void *panel, const float *scales, void *out);
   const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]
@@ -104,14 +104,11 @@ typedef struct {
   int32_t panels; // of the widest of `tiles`
   int32_t rows;   // of the highest of them
   // Depths 0..<k of one row to units, in whole groups of 16, of integers within +-levels where the weights are integers;
-  // NULL: x stays float32.
-  void (*pack_row)(mk_int k, const float *x, float inverse, int32_t levels, void *out);
+  // whose sum it returns; NULL: x stays float32.
+  int32_t (*pack_row)(mk_int k, const float *x, float inverse, int32_t levels, void *out);
   const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]; k counts units of weights
   mk_tile_fn wide_row;                      // 1 row of 4 panels
-  // Weights that the tiles take as unsigned integers are larger by `zero`, and the sums by zero times those of the row's
-  // integers: of these many of its units.
-  int32_t zero;
-  int32_t (*sum_units)(mk_int units, const void *row);
+  int32_t zero; // by which the tiles take weights larger, as unsigned integers; the sums, by zero times that of the row's
 } mk_few;
 
 // Which kernels larger than 1 x 1 take less time so than in float32: none, those that Winograd's method does not do, all.
@@ -122,7 +119,7 @@ typedef struct {
   int32_t depths;  // in one unit of 4 bytes of weights and pixels
   int32_t integer; // sums are integers: pixels are quantised
   // Depths 0..<k of one row of weights to units, of integers within +-levels, in whole groups of 16.
-  void (*pack_weights)(mk_int k, const float *w, float inverse, int32_t levels, void *out);
+  int32_t (*pack_weights)(mk_int k, const float *w, float inverse, int32_t levels, void *out);
   // convolution_int8.inc.h, convolution_bf16.inc.h
   void (*round)(
     mk_int channels, mk_int pixels, const float *x, mk_int plane, float *scales, int32_t *zeros, uint32_t *out,

@@ -163,22 +163,12 @@ static void mk_linear_task(void *context, mk_int task, int32_t worker) {
   if (p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, p->m, end - first, p->y + first, p->ldy);
 }
 
-// Adds what the zero of the weights makes of units `first`..<first + units of a row to the sums of their groups.
-static void mk_add_zeros(const mk_linear_call *c, mk_int first, mk_int units, const float *row, int32_t *zeros) {
-  mk_int group = c->zeros_depth / c->form->depths;
-  for (mk_int i = first, end = first + units; i < end;) {
-    mk_int count = mk_min(group - i % group, end - i);
-    int32_t *to = zeros + i / group * c->p->m;
-    *to = (int32_t)((uint32_t)*to + (uint32_t)c->form->zero * (uint32_t)c->form->sum_units(count, row + (i - first)));
-    i += count;
-  }
-}
-
 // Packs the rows in units of several depths; of integers, each row with a scale of its own, where they have levels.
 static void mk_pack_units(mk_linear_call *c, float *out, int32_t *zeros) {
   const mk_linear_args *p = c->p;
   mk_int blocks = mk_ceil_div(p->m, c->form->rows), depths = c->form->depths;
   int32_t levels = c->levels;
+  mk_int most = zeros ? mk_min(MK_MAX_DEPTH, c->zeros_depth / depths) : MK_MAX_DEPTH; // units of one sum
   float inverses[MK_NARROW_ROWS] = {0};
   for (mk_int r = 0; levels > 0 && r < p->m; r++) {
     c->scales[r] = mk_fine_scale(c->kernels, p->k, p->x + r * p->ldx, levels, &inverses[r]);
@@ -189,14 +179,16 @@ static void mk_pack_units(mk_linear_call *c, float *out, int32_t *zeros) {
     for (mk_int b = 0; b < blocks; b++) {
       mk_int first = mk_part(p->m, blocks, b), height = mk_part(p->m, blocks, b + 1) - first;
       float *block = out + depth0 / depths * p->m + first * units;
-      for (mk_int unit = 0; unit < units; unit += MK_MAX_DEPTH) {
-        mk_int count = mk_min(units - unit, MK_MAX_DEPTH);
+      for (mk_int unit = 0; unit < units; unit += most) {
+        mk_int count = mk_min(units - unit, most);
         float rows[MK_BLOCK_ROWS * MK_MAX_DEPTH];
         for (mk_int r = 0; r < height; r++) {
           const float *x = p->x + (first + r) * p->ldx + depth0 + depths * unit;
-          c->form->pack_row(
+          int32_t sum = c->form->pack_row(
             mk_min(depths * count, depth - depths * unit), x, inverses[first + r], levels, rows + r * MK_MAX_DEPTH);
-          if (zeros) mk_add_zeros(c, depth0 / depths + unit, count, rows + r * MK_MAX_DEPTH, zeros + first + r);
+          if (!zeros) continue;
+          int32_t *zero = zeros + (depth0 + depths * unit) / c->zeros_depth * p->m + first + r;
+          *zero = (int32_t)((uint32_t)*zero + (uint32_t)c->form->zero * (uint32_t)sum);
         }
         mk_interleave(height, count, rows, MK_MAX_DEPTH, block + unit * height);
       }

@@ -2,6 +2,26 @@
 // bytes: it takes weights as they lie in memory, of which pairs of int16 have to be made. One operand of it is unsigned:
 // the weights plus 128.
 
+typedef uint32_t vu_quads __attribute__((ext_vector_type(MK_WIDTH / 4)));
+typedef uint32_t vu_half __attribute__((ext_vector_type(MK_WIDTH / 2)));
+
+// Of four integers q = 256 high + low the bytes high, then the bytes low, each on both sides of zero.
+MK_INLINE vi mk_digit_units(const float *x, float inverse, int32_t levels, void *out) {
+  vi sum = 0;
+  for (int p = 0; p < 2 * MK_CHUNK; p += MK_WIDTH) {
+    vf scaled = vf_load(x + p) * inverse;
+    vi q = vf_round_between(scaled, (float)-levels, (float)levels);
+    sum += q;
+    vu_quads high = (vu_quads)__builtin_convertvector((q + 128) >> 8 & 255, vu8_quarter);
+    vu_quads low = (vu_quads)__builtin_convertvector(q & 255, vu8_quarter);
+    vu_half units = __builtin_shufflevector(high, low, 0, 4, 1, 5, 2, 6, 3, 7);
+    __builtin_memcpy((uint8_t *)out + 2 * p, &units, sizeof units);
+  }
+  return sum;
+}
+
+MK_PACK_ROW(mk_pack_digits_row, 2, mk_digit_units)
+
 #define MK_VNNI 1
 #include "quads.inc.h"
 #undef MK_VNNI

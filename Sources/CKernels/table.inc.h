@@ -67,9 +67,9 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
   {.depths = unit, .panels = MK_TILE_PANELS, .rows = height, .tiles = name##_tiles, .wide_row = name##_1_4, __VA_ARGS__}
 #define MK_FEW_INT8(name) MK_FEW_TILES(2, MK_TILE_ROWS, name, .pack_row = mk_pack_fine_row)
 #define MK_FEW_DIGITS(name) \
-  MK_FEW_TILES(2, 6, name, .pack_row = mk_pack_digits_row, .zero = 128, .sum_units = mk_sum_digits)
-#define MK_FEW_INT4(name, unit, pack, sum) \
-  MK_FEW_TILES(unit, MK_TILE_ROWS, name, .pack_row = pack, .zero = MK_INT4_ZERO, .sum_units = sum)
+  MK_FEW_TILES(2, 6, name, .pack_row = mk_pack_digits_row, .zero = 128)
+#define MK_FEW_INT4(name, unit, pack) \
+  MK_FEW_TILES(unit, MK_TILE_ROWS, name, .pack_row = pack, .zero = MK_INT4_ZERO)
 
 // How products with bf16 and int8 weights are formed. Of many rows, of few, and of pixels; x in the units that come first.
 #define MK_BF16_WIDENED \
@@ -85,18 +85,18 @@ static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACK
 #define MK_INT8_PAIRS(allowed) \
   .int8 = {2, 1, mk_pack_int16_row, mk_widen_int16, mk_int16_tiles}, \
   .few_int8 = MK_FEW_INT8(mk_narrow_int8), \
-  .few_int4 = MK_FEW_INT4(mk_narrow_int4, 2, mk_pack_fine_row, mk_sum_int16), \
+  .few_int4 = MK_FEW_INT4(mk_narrow_int4, 2, mk_pack_fine_row), \
   .int8_pixels = {2, 1, mk_pack_fine_row, mk_quantise_pixels_int16, mk_int16_tiles, mk_quantise_band_int16, allowed}
 #define MK_INT8_BYTES \
   .int8 = {4, 1, mk_pack_uint8_row, NULL, mk_quads_tiles}, \
   .few_int8 = MK_FEW_INT8(mk_narrow_int8), \
-  .few_int4 = MK_FEW_INT4(mk_narrow_int4, 4, mk_pack_int8_row, mk_sum_int8), \
+  .few_int4 = MK_FEW_INT4(mk_narrow_int4, 4, mk_pack_int8_row), \
   .int8_pixels = {4, 1, mk_pack_int8_row, mk_quantise_pixels_uint8, mk_pixels_tiles, mk_quantise_band_uint8, \
     MK_DIRECT_WINDOWS}
 #define MK_INT8_VNNI(few) \
   .int8 = {4, 1, mk_pack_uint8_row, NULL, mk_quads_vnni_tiles}, \
   .few_int8 = few, \
-  .few_int4 = MK_FEW_INT4(mk_narrow_int4_vnni, 4, mk_pack_int8_row, mk_sum_int8), \
+  .few_int4 = MK_FEW_INT4(mk_narrow_int4_vnni, 4, mk_pack_int8_row), \
   .int8_pixels = {4, 1, mk_pack_int8_row, mk_quantise_pixels_uint8, mk_pixels_vnni_tiles, mk_quantise_band_uint8, \
     MK_ALL_WINDOWS}
 

@@ -3,6 +3,10 @@
 
 void mk_run_tiles(
   const mk_tile_fn *tiles, mk_int most, mk_int step, mk_int rows, const mk_tile *tile, const char *next, mk_int lines) {
+  if (rows <= most && lines == 0) {
+    tiles[rows - 1](tile);
+    return;
+  }
   mk_int parts = mk_ceil_div(rows, most);
   mk_tile t = *tile;
   for (mk_int i = 0, start = 0; i < parts; i++) {
