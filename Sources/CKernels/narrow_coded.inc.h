@@ -48,12 +48,12 @@ MK_INLINE void MK_MULTIPLY_CODED(
   const int fetches = rows > 1 || MK_CODED != MK_CODED_F32;
   mk_fetched ahead = mk_ahead(rows, panels, t);
   const float *a = t->a, *b = t->b;
-  const mk_int b_panel = t->b_panel;
+  const mk_int b_panel = t->b_panel; // several rows leave no register for it
 #define MK_FETCH(line0, line1, panel0, panel1)                            \
   _Pragma("clang loop unroll(full)") for (int l = line0; l < line1; l++)  \
     _Pragma("clang loop unroll(full)") for (int p = panel0; p < panel1; p++) \
       __builtin_prefetch(ahead.first + l * ahead.line + p * ahead.panel, 0, MK_AHEAD_CACHE);
-#define MK_GROUP(v) (b + (v) / MK_VECTORS * b_panel)
+#define MK_GROUP(v) (b + (v) / MK_VECTORS * (rows == 1 ? b_panel : t->b_panel))
 #define MK_UNIT(q, v, codes) mk_coded_unit(MK_GROUP(v), q, (v) % MK_VECTORS, codes)
 #define MK_LOWER(q, v) (MK_LINES > 3 ? mk_lower_halves(MK_GROUP(v), q, (v) % MK_VECTORS) : (vu)0)
   for (mk_int g = t->k / MK_CODED_UNITS; g > 0; g--) {
