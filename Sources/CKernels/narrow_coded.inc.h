@@ -44,8 +44,6 @@ MK_INLINE void MK_MULTIPLY_CODED(
 #pragma clang loop unroll(full)
   for (int v = 0; v < panels; v++) uppers[v] = mk_load_uppers(t->uppers + v * t->b_panel * 4);
 
-  // As in plain weights, but decoding bf16 leaves the processor less room to fetch by itself.
-  const int fetches = rows > 1 || MK_CODED != MK_CODED_F32;
   mk_fetched ahead = mk_ahead(rows, panels, t);
   const float *a = t->a, *b = t->b;
   const mk_int b_panel = t->b_panel; // several rows leave no register for it
@@ -60,7 +58,7 @@ MK_INLINE void MK_MULTIPLY_CODED(
     if (rows == 1) {
 #pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++) {
-        if (fetches && v % MK_VECTORS == 0) MK_FETCH(0, MK_LINES, v / MK_VECTORS, v / MK_VECTORS + 1)
+        if (v % MK_VECTORS == 0) MK_FETCH(0, MK_LINES, v / MK_VECTORS, v / MK_VECTORS + 1)
         mk_group_uppers codes = mk_load_codes(MK_GROUP(v), v % MK_VECTORS, uppers[v / MK_VECTORS]);
 #pragma clang loop unroll(full)
         for (int q = 0; q < MK_CODED_UNITS; q++) {
