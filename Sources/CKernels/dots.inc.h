@@ -12,7 +12,7 @@
 #define MK_MULTIPLY MK_JOIN(MK_DOTS, multiply)
 #define MK_FACTOR vf
 #define MK_FACTOR_LOAD (vf)mk_load1
-#define MK_FETCHING_ROWS MK_LEAST_AHEAD
+#define MK_ROW_FETCHES mk_row_fetches
 #include "tile_multiply.inc.h"
 
 #if MK_INTEGERS

@@ -108,7 +108,8 @@ typedef struct {
   int32_t (*pack_row)(mk_int k, const float *x, float inverse, int32_t levels, void *out);
   const mk_tile_fn (*tiles)[MK_BLOCK_ROWS]; // [panels - 1][rows - 1]; k counts units of weights
   mk_tile_fn wide_row;                      // 1 row of 4 panels
-  int32_t zero; // by which the tiles take weights larger, as unsigned integers; the sums, by zero times that of the row's
+  // What the tiles add to weights to have them unsigned, and take from their sums again, times the sum of the row; 0: nothing.
+  int32_t zero;
 } mk_few;
 
 // Which kernels larger than 1 x 1 take less time so than in float32: none, those that Winograd's method does not do, all.

@@ -31,7 +31,7 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
 
   const float *a = t->a, *b = t->b;
   const mk_int b_panel = t->b_panel;
-  const int32_t fetches = mk_fetches(rows, t);
+  const int32_t fetches = rows > 1 || mk_row_fetches(t);
   mk_fetched ahead = *fetched;
 #define MK_UNIT(q, v) vu_load(b + (q) * MK_PANEL + (v) / MK_VECTORS * b_panel + (v) % MK_VECTORS * MK_WIDTH)
 #define MK_UNITS(q)                                                                                         \

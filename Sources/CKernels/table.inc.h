@@ -62,7 +62,8 @@ static void mk_f32_to_f16_rows(const float *x, mk_int n, uint16_t *y) {
 static const mk_tile_fn mk_float_tiles[2][MK_BLOCK_ROWS] = MK_TILE_TABLE(MK_PACKED);
 #define mk_float_1_4 mk_tile_1_4_MK_PACKED
 
-// Products of few rows, x in units of so many depths, with tiles of up to so many rows; name: of the tiles, and of that of one row and four panels.
+// Products of few rows, x in units of so many depths, with tiles of up to so many rows; name: of the tiles, and of that of one
+// row and four panels.
 #define MK_FEW_TILES(unit, height, name, ...) \
   {.depths = unit, .panels = MK_TILE_PANELS, .rows = height, .tiles = name##_tiles, .wide_row = name##_1_4, __VA_ARGS__}
 #define MK_FEW_INT8(name) MK_FEW_TILES(2, MK_TILE_ROWS, name, .pack_row = mk_pack_fine_row)

@@ -1,11 +1,11 @@
 // Register tiles of a matrix product: MK_TILE_ROWS rows by MK_TILE_PANELS panels of 16 columns, all heights from 1.
 
-// Lines of packed panels that are fetched ahead when they come from memory, to which cache (3: the first), by tiles of how
-// many rows, and elements of a packed left operand.
+// Lines of packed panels that are fetched ahead when they come from memory, to which cache (3: the first), and elements of a
+// packed left operand.
 #if MK_ISA == 2
-enum { MK_AHEAD = 64, MK_AHEAD_CACHE = 2, MK_LEAST_AHEAD = 1, MK_AHEAD_LEFT = 512 };
+enum { MK_AHEAD = 64, MK_AHEAD_CACHE = 2, MK_AHEAD_LEFT = 512 };
 #else
-enum { MK_AHEAD = 64, MK_AHEAD_CACHE = 3, MK_LEAST_AHEAD = 2, MK_AHEAD_LEFT = 512 };
+enum { MK_AHEAD = 64, MK_AHEAD_CACHE = 3, MK_AHEAD_LEFT = 512 };
 #endif
 // The value is computed here, and nothing behind is loaded before: left to itself the compiler hoists loads of the next
 // step and has to push accumulators out of the registers for them.
@@ -39,18 +39,17 @@ MK_INLINE mk_fetched mk_ahead(const int rows, const int panels, const mk_tile *t
   return (mk_fetched){b + (panels - 1) * t->b_panel, panels * MK_PANEL, MK_PANEL};
 }
 
-// A single row fetches panels that follow each other, not runs of them: there the processor has fetched by itself, and where
-// weights are in the second cache already each request is one more look at it.
-MK_INLINE int32_t mk_fetches(const int rows, const mk_tile *t) {
-  return rows > 1 || (MK_LEAST_AHEAD == 1 && t->streams_b != MK_RUNS_OF_B);
-}
+// Whether a single row with narrow weights fetches them, as several rows always do: panels that follow each other, not runs of
+// them. There the processor has fetched by itself, and where weights are in the second cache already each request is one
+// more look at it. Vectors of 8 leave it room to fetch in any order.
+MK_INLINE int32_t mk_row_fetches(const mk_tile *t) { return MK_ISA == 2 && t->streams_b != MK_RUNS_OF_B; }
 
 #define MK_MULTIPLY mk_tile_multiply
 #define MK_FACTOR vf_factor
 #define MK_FACTOR_LOAD vf_factor_load
 #define MK_DOT(sum, a, b) vf_add_scaled(sum, b, a)
 #define MK_SUM(a, b) ((a) + (b))
-#define MK_FETCHING_ROWS 2 // a single row leaves the processor room to fetch, and is slower with more requests
+#define MK_ROW_FETCHES(t) 0 // float32 leaves the processor room to fetch, and is slower with more requests
 #include "tile_multiply.inc.h"
 
 // From the first of c's columns to vector v: how far they lie apart in c, and in what is added to it.

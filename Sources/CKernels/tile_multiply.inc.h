@@ -1,6 +1,6 @@
 // The inner loop of a register tile, for each kind of product: MK_MULTIPLY is its name, MK_FACTOR the type of a unit of 4
 // bytes of the left operand and MK_FACTOR_LOAD how it is loaded, MK_DOT(sum, a, b) adds products of units to a sum (a vf,
-// whatever its bits stand for), MK_SUM adds two sums, MK_FETCHING_ROWS are the fewest that fetch what they will read.
+// whatever its bits stand for), MK_SUM adds two sums, MK_ROW_FETCHES(t) tells whether a single row fetches what it will read.
 
 // Adds a and b over depth 0..<k to the accumulators. `rows`, `panels`, `layout` are constants at each use.
 MK_INLINE void MK_MULTIPLY(
@@ -69,7 +69,7 @@ MK_INLINE void MK_MULTIPLY(
   enum { MK_STEPS = 8 };
   for (mk_int i = t->k / MK_STEPS; i > 0; i--) {
     // What the processor's own prefetchers cannot do while additions fill its window.
-    if (layout == MK_PACKED && rows >= MK_FETCHING_ROWS && mk_fetches(rows, t)) {
+    if (layout == MK_PACKED && (rows > 1 || MK_ROW_FETCHES(t))) {
       if (t->streams_b) {
 #pragma clang loop unroll(full)
         for (int p = 0; p < MK_STEPS * panels; p++) {
@@ -110,7 +110,7 @@ MK_INLINE void MK_MULTIPLY(
 }
 
 #undef MK_MULTIPLY
-#undef MK_FETCHING_ROWS
+#undef MK_ROW_FETCHES
 #undef MK_FACTOR
 #undef MK_FACTOR_LOAD
 #undef MK_DOT
