@@ -25,13 +25,13 @@ int32_t mk_begin_coded_panel(mk_int k, const uint32_t counts[MK_UPPER_EXPONENTS]
 }
 
 void mk_code_depths(
-  mk_int depth0, mk_int depth, const uint32_t *units, const uint32_t *lower, mk_int k, mk_coded_head *head) {
+  mk_int depth0, mk_int depth, const uint32_t *units, const uint32_t *lower, mk_coded_head *head, void *panel) {
   enum { MK_STRAY = 16 };
   uint8_t codes[256];
   memset(codes, MK_STRAY, sizeof codes);
   for (int code = 15; code >= 0; code--) codes[head->uppers[code]] = (uint8_t)code;
   mk_int group_bytes = mk_coded_lines(lower ? MK_WEIGHTS_F32_CODED : MK_WEIGHTS_BF16_CODED) * MK_CODED_LINE;
-  char *group = (char *)head + mk_coded_head_bytes(k) + depth0 / MK_CODED_DEPTHS * group_bytes;
+  char *group = (char *)panel + depth0 / MK_CODED_DEPTHS * group_bytes;
   for (mk_int first = 0; first < depth; first += MK_CODED_DEPTHS, group += group_bytes) {
     memset(group, 0, (size_t)group_bytes);
     uint16_t *places = (uint16_t *)(void *)group;
@@ -70,10 +70,9 @@ int32_t mk_strays_are_sound(mk_int k, mk_int columns, const mk_coded_head *head)
 }
 
 void mk_decode_units(
-  const mk_kernels *kernels, mk_weights type, const void *panel, mk_int k, mk_int first, mk_int count, uint32_t *out) {
-  const mk_coded_head *head = panel;
-  const char *groups = (const char *)panel + mk_coded_head_bytes(k);
-  groups += first / MK_CODED_UNITS * mk_coded_lines(type) * MK_CODED_LINE;
+  const mk_kernels *kernels, mk_weights type, const mk_coded_head *head, const void *panel, mk_int first, mk_int count,
+  uint32_t *out) {
+  const char *groups = (const char *)panel + first / MK_CODED_UNITS * mk_coded_lines(type) * MK_CODED_LINE;
   int32_t is_float = type == MK_WEIGHTS_F32_CODED;
   (is_float ? kernels->decode_f32 : kernels->decode_bf16)(
     mk_ceil_div(count, MK_CODED_UNITS), head->uppers, groups, out);

@@ -65,7 +65,8 @@ typedef struct {
   const float *row_scales, *column_scales;
   const int32_t *row_zeros, *column_sums;
   mk_int zeros_group; // int4: from the rows' zeros of one group of depths to those of the next
-  const uint8_t *uppers; // coded weights: of the first panel, those of the next 4 * b_panel bytes on
+  const uint8_t *uppers; // coded weights: of the first panel, those of the next `uppers_panel` bytes on
+  mk_int uppers_panel;
 } mk_tile;
 
 // How a tile's panels come from memory: one after the other, or side by side, each from a run of panels of its own, which

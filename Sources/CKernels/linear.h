@@ -39,14 +39,19 @@ static inline mk_int mk_panel_bytes(mk_weights type, mk_int k) {
   return (mk_ceil_div(k, mk_stored_depths(type)) + scales) * MK_ROW_BYTES;
 }
 
-// The parts of a packed matrix. scales and sums of its columns: int8 only.
+// The parts of a packed matrix. scales and sums of its columns: int8 only; heads of its panels: coded ones.
 typedef struct {
   const char *panels;
   mk_int panel_bytes;
+  const char *heads;
+  mk_int head_bytes;
   const float *scales;
   const int32_t *sums;
 } mk_packed;
 mk_packed mk_packed_view(mk_weights type, mk_int k, mk_int n, const void *packed);
+static inline const mk_coded_head *mk_head_of_panel(const mk_packed *packed, mk_int panel) {
+  return (const void *)(packed->heads + panel * packed->head_bytes);
+}
 
 // Products of more than MK_NARROW_ROWS rows with narrow weights.
 size_t mk_blocks_scratch(const mk_pool *pool, mk_weights type, mk_int m, mk_int k, mk_int n);

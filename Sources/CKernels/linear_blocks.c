@@ -163,12 +163,14 @@ static void mk_multiply_panels(
   if (last && p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, g->rows, columns, y, p->ldy);
 }
 
-// Units first..<first + count of the coded panels from `panel` on, MK_MAX_DEPTH rows of units apart in `out`, which is returned.
+// Units first..<first + count of the coded panels from `column` on, MK_MAX_DEPTH rows of units apart in `out`, which is returned.
 static const char *mk_decode_panels(
-  const mk_blocks_call *c, const char *panel, mk_int columns, mk_int first, mk_int count, char *out) {
+  const mk_blocks_call *c, mk_int column, mk_int columns, mk_int first, mk_int count, char *out) {
   for (mk_int i = 0; i * MK_PANEL < columns; i++) {
+    mk_int panel = column / MK_PANEL + i;
+    const char *groups = c->weights.panels + panel * c->weights.panel_bytes;
     uint32_t *units = (uint32_t *)(void *)(out + i * MK_MAX_DEPTH * MK_ROW_BYTES);
-    mk_decode_units(c->kernels, c->type, panel + i * c->weights.panel_bytes, c->p->k, first, count, units);
+    mk_decode_units(c->kernels, c->type, mk_head_of_panel(&c->weights, panel), groups, first, count, units);
   }
   return out;
 }
@@ -195,9 +197,9 @@ static void mk_blocks_task(void *context, mk_int task, int32_t worker) {
       const char *first = c->weights.panels + column / MK_PANEL * b_bytes;
       const char *next = first + wide / MK_PANEL * b_bytes, *b;
       if (mk_is_coded(c->type)) {
-        b = mk_decode_panels(c, first, columns, g.unit0 / c->row_units, count, widened + c->plan.decoded);
+        b = mk_decode_panels(c, column, columns, g.unit0 / c->row_units, count, widened + c->plan.decoded);
         mk_int group_lines = mk_coded_lines(c->type);
-        next += mk_coded_head_bytes(c->p->k) + g.unit0 / c->row_units / MK_CODED_UNITS * group_lines * MK_CODED_LINE;
+        next += g.unit0 / c->row_units / MK_CODED_UNITS * group_lines * MK_CODED_LINE;
         lines = mk_ceil_div(count, MK_CODED_UNITS) * group_lines;
         b_bytes = MK_MAX_DEPTH * MK_ROW_BYTES;
       } else {

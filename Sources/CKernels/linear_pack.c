@@ -10,9 +10,11 @@ enum {
 
 size_t mk_linear_packed_bytes(mk_weights type, mk_int k, mk_int n) {
   mk_int panels = mk_ceil_div(n, MK_PANEL);
-  size_t head = type == MK_WEIGHTS_INT8 ? (size_t)panels * MK_PANEL * (sizeof(float) + sizeof(int32_t)) : 0;
+  size_t head = type == MK_WEIGHTS_INT8 ? MK_PANEL * (sizeof(float) + sizeof(int32_t))
+    : mk_is_coded(type)                 ? (size_t)mk_coded_head_bytes(k)
+                                        : 0;
   size_t behind = mk_is_coded(type) ? MK_CODED_LINE : 0;
-  return head + (size_t)panels * (size_t)mk_panel_bytes(type, k) + behind;
+  return (size_t)panels * (head + (size_t)mk_panel_bytes(type, k)) + behind;
 }
 
 mk_packed mk_packed_view(mk_weights type, mk_int k, mk_int n, const void *packed) {
@@ -22,6 +24,10 @@ mk_packed mk_packed_view(mk_weights type, mk_int k, mk_int n, const void *packed
     view.scales = packed;
     view.sums = (const int32_t *)packed + columns;
     view.panels += 2 * columns * (mk_int)sizeof(float);
+  } else if (mk_is_coded(type)) {
+    view.heads = packed;
+    view.head_bytes = mk_coded_head_bytes(k);
+    view.panels += mk_ceil_div(n, MK_PANEL) * view.head_bytes;
   }
   return view;
 }
@@ -83,9 +89,8 @@ static void mk_gather_halves(
   }
 }
 
-static void mk_pack_coded(const mk_pack_call *c, mk_int start, char *out) {
+static void mk_pack_coded(const mk_pack_call *c, mk_int start, mk_coded_head *head, char *out) {
   uint32_t units[MK_PACK_DEPTH / 2 * MK_PANEL], lower[MK_PACK_DEPTH / 2 * MK_PANEL], counts[MK_UPPER_EXPONENTS] = {0};
-  mk_coded_head *head = (mk_coded_head *)(void *)out;
   mk_int columns = mk_min(c->n - start, MK_PANEL);
   for (mk_int depth0 = 0; depth0 < c->k; depth0 += MK_PACK_DEPTH) {
     mk_int depth = mk_min(c->k - depth0, MK_PACK_DEPTH);
@@ -99,7 +104,7 @@ static void mk_pack_coded(const mk_pack_call *c, mk_int start, char *out) {
   for (mk_int depth0 = 0; depth0 < c->k; depth0 += MK_PACK_DEPTH) {
     mk_int depth = mk_min(c->k - depth0, MK_PACK_DEPTH);
     mk_gather_halves(c, start, depth0, depth, units, lower);
-    mk_code_depths(depth0, depth, units, c->type == MK_WEIGHTS_F32_CODED ? lower : NULL, c->k, head);
+    mk_code_depths(depth0, depth, units, c->type == MK_WEIGHTS_F32_CODED ? lower : NULL, head, out);
   }
 }
 
@@ -143,7 +148,9 @@ static void mk_pack_task(void *context, mk_int task, int32_t worker) {
     case MK_WEIGHTS_F32: mk_gather(c, start, 0, c->k, (float *)(void *)out); break;
     case MK_WEIGHTS_BF16: mk_pack_bf16(c, start, out); break;
     case MK_WEIGHTS_BF16_CODED:
-    case MK_WEIGHTS_F32_CODED: mk_pack_coded(c, start, out); break;
+    case MK_WEIGHTS_F32_CODED:
+      mk_pack_coded(c, start, (void *)(c->packed + start / MK_PANEL * view.head_bytes), out);
+      break;
     case MK_WEIGHTS_INT8: mk_pack_int8(c, start, out); break;
     case MK_WEIGHTS_INT4: mk_pack_int4(c, start, out); break;
     }
@@ -163,8 +170,7 @@ int32_t mk_linear_pack(
 int32_t mk_linear_is_sound(mk_weights type, mk_int k, mk_int n, const void *packed) {
   mk_packed view = mk_packed_view(type, k, n, packed);
   for (mk_int start = 0; mk_is_coded(type) && start < n; start += MK_PANEL) {
-    const mk_coded_head *head = (const void *)(view.panels + start / MK_PANEL * view.panel_bytes);
-    if (!mk_strays_are_sound(k, mk_min(n - start, MK_PANEL), head)) return 0;
+    if (!mk_strays_are_sound(k, mk_min(n - start, MK_PANEL), mk_head_of_panel(&view, start / MK_PANEL))) return 0;
   }
   return 1;
 }
@@ -179,7 +185,8 @@ static void mk_unpack_depths(
   const uint32_t *units;
   uint32_t decoded[MK_PACK_DEPTH / 2 * MK_PANEL];
   if (c->type == MK_WEIGHTS_BF16_CODED) {
-    mk_decode_units(c->kernels, c->type, panel, c->k, depth0 / 2, mk_ceil_div(depth, 2), decoded);
+    const mk_coded_head *head = mk_head_of_panel(view, start / MK_PANEL);
+    mk_decode_units(c->kernels, c->type, head, panel, depth0 / 2, mk_ceil_div(depth, 2), decoded);
     units = decoded;
   } else {
     if (c->type == MK_WEIGHTS_INT4) {

@@ -42,7 +42,7 @@ MK_INLINE void MK_MULTIPLY_CODED(
       for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
   mk_uppers uppers[4];
 #pragma clang loop unroll(full)
-  for (int v = 0; v < panels; v++) uppers[v] = mk_load_uppers(t->uppers + v * t->b_panel * 4);
+  for (int v = 0; v < panels; v++) uppers[v] = mk_load_uppers(t->uppers + v * t->uppers_panel);
 
   mk_fetched ahead = mk_ahead(rows, panels, t);
   const float *a = t->a, *b = t->b;

@@ -32,7 +32,8 @@ struct PackedLinear {
     let precision = store.precision
     let isCodingAsked = forFewRows && mk_linear_prefers_coded() != 0
     if let form = precision.codedStorage,
-      let coded = try packed(form, precision.rawValue + "coded", isAsked: isCodingAsked)
+      // The second layout of them: in the first each panel had its head before it.
+      let coded = try packed(form, precision.rawValue + "coded2", isAsked: isCodingAsked)
     {
       (storage, self.packed) = (form, coded)
     } else if let plain = try packed(precision.storage, precision.rawValue, isAsked: true) {

@@ -187,12 +187,12 @@ static void check_sound(void) {
     check_random r = check_seed(191);
     for (int t = 0; t < 2; t++) {
       mk_weights type = t == 0 ? MK_WEIGHTS_BF16_CODED : MK_WEIGHTS_F32_CODED;
-      size_t bytes = mk_linear_packed_bytes(type, k, n), panel = (bytes - 64) / 2;
+      size_t bytes = mk_linear_packed_bytes(type, k, n), second = 128; // the head of the second panel, which follows the first's
       char *packed = check_bytes(bytes);
       int32_t sound = mk_linear_pack(NULL, type, check_randoms(&r, k * n, -1, 1), n, 0, k, n, packed);
       sound &= mk_linear_is_sound(type, k, n, packed);
-      memcpy(packed + panel + 16, &heads[i][0], 4); // how many strays
-      memcpy(packed + panel + 24, &heads[i][1], 4); // the place of the first
+      memcpy(packed + second + 16, &heads[i][0], 4); // how many strays
+      memcpy(packed + second + 24, &heads[i][1], 4); // the place of the first
       int32_t right = mk_linear_is_sound(type, k, n, packed) == (int32_t)heads[i][2];
       check_case(sound && right ? 0 : INFINITY, "soundness of coded weights, head %td type %d", (mk_int)i, (int)type);
     }
