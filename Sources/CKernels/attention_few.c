@@ -95,14 +95,14 @@ static void mk_attend_run(const mk_few_call *c, mk_int batch, mk_int run, mk_int
   }
   for (mk_int h = 0; h < rows.heads; h++) {
     for (mk_int query = 0; query < a->tq; query++) {
-      float *row = scores + (h * a->tq + query) * c->plan.keys;
+      const float *biases[2];
+      int32_t count = 0;
       for (int i = 0; i < 2; i++) {
-        if (!a->bias[i].p) continue;
-        const float *bias = mk_bias_row(&a->bias[i], batch, head + h, query) + key;
-        c->kernels->binary(MK_ADD, rows.rows, row, 1, bias, 1, row);
+        if (a->bias[i].p) biases[count++] = mk_bias_row(&a->bias[i], batch, head + h, query) + key;
       }
+      float *row = scores + (h * a->tq + query) * c->plan.keys;
       mk_int at = ((batch * a->heads + head + h) * a->tq + query) * c->plan.runs + run;
-      c->totals[at] = c->kernels->softmax_row(rows.rows, row, &c->tops[at]);
+      c->totals[at] = c->kernels->softmax_row(rows.rows, row, count, biases, &c->tops[at]);
     }
   }
   rows.depth = a->dv;
@@ -155,7 +155,7 @@ static void mk_join_runs(void *context, mk_int task, int32_t worker) {
   for (mk_int query = 0; query < a->tq; query++) {
     mk_int at = (task * a->tq + query) * runs;
     float *factors = c->tops + at, top, total = 0;
-    c->kernels->softmax_row(runs, factors, &top);
+    c->kernels->softmax_row(runs, factors, 0, NULL, &top);
     for (mk_int run = 0; run < runs; run++) total += factors[run] * c->totals[at + run];
     mk_few_rows sums = {
       .heads = 1,

@@ -162,3 +162,62 @@ static void mk_few_sums(const mk_few_rows *r) {
     }
   }
 }
+
+// Lanes 0..<n of v; the others are `rest`.
+MK_INLINE vf mk_first_lanes(vf v, mk_int n, float rest) {
+  vi lanes;
+  for (int j = 0; j < MK_WIDTH; j++) lanes[j] = j;
+  return vf_select(lanes < (int32_t)n, v, (vf)rest);
+}
+
+// The largest of scores and their biases, which are added to them.
+MK_INLINE float mk_few_top(const int count, mk_int n, float *x, const float *const biases[2]) {
+  vf top = -__builtin_inff();
+  mk_int i = 0;
+  for (; i + MK_WIDTH <= n; i += MK_WIDTH) {
+    vf v = vf_load(x + i);
+#pragma clang loop unroll(full)
+    for (int b = 0; b < count; b++) v += vf_load(biases[b] + i);
+    if (count > 0) vf_store(x + i, v);
+    top = vf_max(v, top); // it stays when a score is NaN
+  }
+  if (i < n) {
+    vf v = vf_load_part(x + i, n - i);
+#pragma clang loop unroll(full)
+    for (int b = 0; b < count; b++) v += vf_load_part(biases[b] + i, n - i);
+    if (count > 0) vf_store_part(x + i, n - i, v);
+    top = vf_max(mk_first_lanes(v, n - i, -__builtin_inff()), top);
+  }
+  return __builtin_reduce_max(top);
+}
+
+// Scores to weights, exp(score + biases - top), whose sum it returns; all zero where every score is -inf.
+static float mk_softmax_weights(mk_int n, float *x, int32_t count, const float *const biases[2], float *top) {
+  *top = count == 0 ? mk_few_top(0, n, x, biases) : count == 1 ? mk_few_top(1, n, x, biases) : mk_few_top(2, n, x, biases);
+  if (*top == -__builtin_inff()) {
+    // Nothing but -inf, or NaN: NaN must not vanish.
+    double sum = mk_sum_row(n, x, 0);
+    if (sum == sum) {
+      __builtin_memset(x, 0, (size_t)n * sizeof(float));
+      return 0;
+    }
+  }
+  double total = 0;
+  for (mk_int start = 0; start < n; start += MK_SUM_BLOCK) {
+    mk_int m = mk_min(n - start, MK_SUM_BLOCK), i = 0;
+    float *s = x + start;
+    vf sum = 0;
+    for (; i + MK_WIDTH <= m; i += MK_WIDTH) {
+      vf e = vf_exp_score(vf_load(s + i) - *top);
+      vf_store(s + i, e);
+      sum += e;
+    }
+    if (i < m) {
+      vf e = vf_exp_score(vf_load_part(s + i, m - i) - *top);
+      vf_store_part(s + i, m - i, e);
+      sum += mk_first_lanes(e, m - i, 0);
+    }
+    total += (double)vf_sum(sum);
+  }
+  return (float)total;
+}

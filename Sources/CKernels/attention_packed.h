@@ -3,7 +3,7 @@
 #pragma once
 #include "attention_few.h"
 
-enum { MK_PACKED_KEYS = 256 }; // most keys of a run
+enum { MK_PACKED_KEYS = 1024 }; // most keys of a run
 
 // Runs of whole panels, but for the last key, of almost equal length.
 static inline mk_int mk_packed_runs(mk_int tk) { return mk_max(mk_ceil_div(tk, MK_PACKED_KEYS), 1); }

@@ -200,7 +200,7 @@ typedef struct {
     mk_int n, const float *y, const float *bounds, float norm, float floor, mk_int most, mk_int *indices);
   double (*dot)(mk_int k, const float *x, const float *w, const float *next);
   // x = exp(x - top), top being the largest of x; returns the sum: 0 when all are -inf.
-  float (*softmax_row)(mk_int n, float *x, float *top);
+  float (*softmax_row)(mk_int n, float *x, int32_t count, const float *const biases[2], float *top);
 
   void (*layer_norm)(
     mk_int n, const float *x, const float *residual, const float *gamma, const float *beta, float eps, float *sum,

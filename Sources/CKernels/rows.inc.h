@@ -343,19 +343,6 @@ MK_INLINE double mk_exp_row(mk_int n, const float *x, float top, float *y) {
   return total;
 }
 
-static float mk_softmax_weights(mk_int n, float *x, float *top) {
-  *top = mk_maximum_row(n, x);
-  if (*top == -__builtin_inff()) {
-    // Nothing but -inf, or NaN: NaN must not vanish.
-    double sum = mk_sum_row(n, x, 0);
-    if (sum == sum) {
-      __builtin_memset(x, 0, (size_t)n * sizeof(float));
-      return 0;
-    }
-  }
-  return (float)mk_exp_row(n, x, *top, x);
-}
-
 static void mk_scale_row(mk_int n, float *x, float scale) {
   for (mk_int i = 0; i < n; i++) x[i] *= scale;
 }

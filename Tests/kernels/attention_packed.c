@@ -9,7 +9,7 @@ typedef struct {
   uint64_t seed;
 } packed_case;
 
-enum { RUN = 256 }; // most keys of a run, which is whole panels of 16
+enum { RUN = 1024 }; // most keys of a run, which is whole panels of 16
 
 static mk_int first_of(mk_int tk, mk_int run) {
   mk_int runs = (tk + RUN - 1) / RUN, panels = (tk + 15) / 16;
@@ -144,12 +144,15 @@ void check_packed_attention(void) {
   for (mk_weights type = MK_WEIGHTS_F32; type <= MK_WEIGHTS_INT8; type++) {
     for (mk_int tq = 1; tq <= 30; tq += tq < 14 ? 1 : 7) {
       for (int i = 0; i < 4; i++) {
-        mk_int tk = i == 0 ? check_int(&r, 1, 40) : i == 1 ? check_int(&r, 41, 256) : check_int(&r, 257, 1100);
+        mk_int tk = i == 0 ? check_int(&r, 1, 40) : i == 1 ? check_int(&r, 41, 256) : check_int(&r, 257, 900);
         one_packed((packed_case){
           type, check_int(&r, 1, 3), check_int(&r, 1, 3), tq, tk, check_int(&r, 1, 70), check_int(&r, 1, 70), i % 2,
           i == 3, (tq + i) % 2 ? check_pool : NULL, (uint64_t)(tq * 8 + i)});
       }
     }
     one_packed((packed_case){type, 1, 12, 5, 908, 64, 64, 0, 0, check_pool, 77});
+    // Runs: two, the first of which has a panel more, and three.
+    one_packed((packed_case){type, 2, 2, 5, RUN + 1, 33, 20, 1, 1, check_pool, 78});
+    one_packed((packed_case){type, 1, 3, 2, 2 * RUN + 99, 16, 9, 1, 0, NULL, 79});
   }
 }
