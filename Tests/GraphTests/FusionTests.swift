@@ -92,6 +92,35 @@ import Testing
     try expectSame(b, sizes: [elements * rows, elements * keys, elements * keys, 2 * keys], ["mue.Attention"])
   }
 
+  /// Queries [batch, row, channel] that are scaled before their channels become heads, whose number comes from their shape, and
+  /// whether something else reads the scaled queries.
+  @Test(arguments: [false, true]) func attentionWithAScaleBeforeTheHeads(isReadElsewhere: Bool) throws {
+    let (rows, keys, heads, channels) = (3, 5, 2, 4)
+    var b = GraphBuilder()
+    let q = b.input("q", [2, rows, heads * channels])
+    let k = b.input("k", [2, keys, heads, channels])
+    let v = b.input("v", [2, keys, heads, channels])
+    func integers(_ values: [Int64]) throws -> ValueID {
+      b.graph.addValue("integers\(b.graph.values.count)", constant: try Tensor(.int64, [values.count], values))
+    }
+    let order: [String: AttributeValue] = ["perm": .ints([0, 2, 1, 3])]
+    let scaled = b.node("Mul", [q, try b.scalar(0.25)])
+    let outer = b.node("Gather", [b.node("Shape", [scaled]), try integers([0, 1])])
+    let shape = b.node("Concat", [outer, try integers([Int64(heads), Int64(channels)])], ["axis": .int(0)])
+    let queries = b.node("Transpose", [b.node("Reshape", [scaled, shape])], order)
+    let transposed = b.node("Transpose", [k], ["perm": .ints([0, 2, 3, 1])])
+    let weights = b.node("Softmax", [b.node("MatMul", [queries, transposed])], ["axis": .int(-1)])
+    let mixed = b.node("MatMul", [weights, b.node("Transpose", [v], order)])
+    let back = b.node("Reshape", [b.node("Transpose", [mixed], order), try integers([2, Int64(rows), -1])])
+    b.output(isReadElsewhere ? b.node("Add", [back, scaled]) : back)
+    let elements = 2 * heads * channels
+    let shapes = ["Shape", "Gather", "Concat", "Reshape"]
+    try expectSame(
+      b, sizes: [elements * rows, elements * keys, elements * keys],
+      isReadElsewhere
+        ? ["Mul"] + shapes + ["mue.Attention", "Reshape", "Add"] : shapes + ["mue.Attention", "Reshape"])
+  }
+
   /// A scale that also scales a bias is not the attention's.
   @Test func attentionIsNotSeenWhereTheScaleCoversTheBias() throws {
     var b = GraphBuilder()

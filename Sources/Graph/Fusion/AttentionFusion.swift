@@ -10,7 +10,9 @@ enum AttentionFusion {
     var matcher = PatternMatcher(graph)
     let dependsOnData = graph.dependents(of: graph.inputs.map(\.value))
     for index in graph.nodes.indices where graph.nodes[index].operatorName == "Softmax" {
-      guard let (matched, last) = match(graph.nodes[index], matcher) else { continue }
+      var unscaled: [(scaled: ValueID, plain: ValueID)] = []
+      guard let (matched, last) = match(graph.nodes[index], matcher, &unscaled) else { continue }
+      for (scaled, plain) in unscaled { graph.replaceUses(of: scaled, with: plain) }
       var fused = matched
       splitBias(&fused, matcher, dependsOnData)
       graph.replaceNode(at: last, with: fused)
@@ -26,7 +28,9 @@ enum AttentionFusion {
     var biases: [ValueID]
   }
 
-  private static func match(_ softmax: Graph.Node, _ matcher: PatternMatcher) -> (Graph.Node, Int)? {
+  private static func match(
+    _ softmax: Graph.Node, _ matcher: PatternMatcher, _ unscaled: inout [(scaled: ValueID, plain: ValueID)]
+  ) -> (Graph.Node, Int)? {
     guard softmax.domain.isEmpty, isLastAxis(softmax), let scores = scores(softmax.inputs[0], matcher),
       let context = matcher.onlyUser(softmax.outputs[0], "MatMul"), context.node.inputs[0] == softmax.outputs[0],
       let q = scores.product.inputs[0], let k = scores.product.inputs[1], let v = context.node.inputs[1]
@@ -37,6 +41,7 @@ enum AttentionFusion {
     var ignored: Float = 1
     let value = operand(v, matcher, scale: &ignored)
     guard ignored == 1 else { return nil }
+    for operand in [query.value, key.value] { takeScale(before: operand, matcher, &scale, &unscaled) }
     var outputs = context.node.outputs
     var last = context.index
     var layout = "BHTD"
@@ -127,6 +132,23 @@ enum AttentionFusion {
     case [0, 2, 1]: return (source, "BHTD")
     default: return (value, "BHDT")
     }
+  }
+
+  /// The same where queries or keys are scaled before their channels become heads: then `plain` is to be read instead. Shapes
+  /// of the scaled value, from which the heads' are often made, are those of the plain one.
+  private static func takeScale(
+    before value: ValueID, _ matcher: PatternMatcher, _ scale: inout Float,
+    _ unscaled: inout [(scaled: ValueID, plain: ValueID)]
+  ) {
+    guard let reshape = matcher.producer(value, "Reshape"), matcher.hasOneUser(value),
+      let scaled = reshape.node.inputs[0], let index = matcher.producers[scaled],
+      let (plain, factor) = matcher.scaling(matcher.graph.nodes[index]),
+      let constant = matcher.otherOperand(matcher.graph.nodes[index], than: plain),
+      matcher.graph.constant(constant)?.shape.isEmpty == true, !unscaled.contains(where: { $0.scaled == scaled }),
+      matcher.isReadForItsShape(scaled, butBy: reshape.index)
+    else { return }
+    unscaled.append((scaled, plain))
+    scale *= factor
   }
 
   private static func takeScale(_ value: inout ValueID, _ matcher: PatternMatcher, _ scale: inout Float) {

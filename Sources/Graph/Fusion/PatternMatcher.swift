@@ -41,6 +41,14 @@ struct PatternMatcher {
   /// True when nothing but one node reads `value`.
   func hasOneUser(_ value: ValueID?) -> Bool { onlyUser(value) != nil }
 
+  /// Whether nothing reads `value` but one node, once, and nodes that want its shape alone.
+  func isReadForItsShape(_ value: ValueID, butBy index: Int) -> Bool {
+    guard !isOutput[value] else { return false }
+    let others = users[value].filter { $0 != index }
+    return others.count == users[value].count - 1
+      && others.allSatisfy { graph.nodes[$0].operatorName == "Shape" && graph.nodes[$0].domain.isEmpty }
+  }
+
   /// The value of a constant float with one element.
   func scalar(_ value: ValueID?) -> Float? {
     guard let tensor = graph.constant(value), tensor.count == 1, tensor.type == .float32 else { return nil }
