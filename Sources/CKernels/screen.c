@@ -135,8 +135,10 @@ enum { MK_DOTS_OF_TASK = 8 };
 
 typedef struct {
   const mk_kernels *kernels;
-  mk_int k, ldw, count;
-  const float *x, *w, *bias;
+  mk_int k, count;
+  const float *x, *const *rows;
+  float *const *copies;
+  const float *bias;
   const mk_int *indices;
   float *y;
 } mk_dots_call;
@@ -146,15 +148,16 @@ static void mk_dots_task(void *context, mk_int task, int32_t worker) {
   mk_int end = mk_min((task + 1) * MK_DOTS_OF_TASK, c->count);
   (void)worker;
   for (mk_int i = task * MK_DOTS_OF_TASK; i < end; i++) {
-    mk_int row = c->indices[i], next = c->indices[mk_min(i + 1, end - 1)];
-    double bias = c->bias ? (double)mk_load1(c->bias + row) : 0;
-    c->y[i] = (float)(bias + c->kernels->dot(c->k, c->x, c->w + row * c->ldw, c->w + next * c->ldw));
+    const float *row = c->rows[i], *next = c->rows[mk_min(i + 1, end - 1)];
+    if (c->copies[i]) row = memcpy(c->copies[i], row, (size_t)c->k * sizeof *row);
+    double bias = c->bias ? (double)mk_load1(c->bias + c->indices[i]) : 0;
+    c->y[i] = (float)(bias + c->kernels->dot(c->k, c->x, row, next));
   }
 }
 
 void mk_rows_at(
-  mk_pool *pool, mk_int k, const float *x, const float *w, mk_int ldw, const float *bias, mk_int count,
-  const mk_int *indices, float *y) {
-  mk_dots_call call = {mk_current_kernels(), k, ldw, count, x, w, bias, indices, y};
+  mk_pool *pool, mk_int k, const float *x, mk_int count, const float *const *rows, float *const *copies,
+  const float *bias, const mk_int *indices, float *y) {
+  mk_dots_call call = {mk_current_kernels(), k, count, x, rows, copies, bias, indices, y};
   mk_parallel(mk_pool_for(pool, k * count, MK_PARALLEL_ELEMENTS), mk_ceil_div(count, MK_DOTS_OF_TASK), mk_dots_task, &call);
 }

@@ -56,15 +56,9 @@ struct VocabularyWeights {
     return Float(sum)
   }
 
-  /// The logits of `count` tokens from one state [width], each in double precision and rounded once; the weights must be
-  /// row-major.
-  func logits(
-    _ hidden: UnsafePointer<Float>, tokens: UnsafePointer<mk_int>, count: Int, into logits: UnsafeMutablePointer<Float>,
-    _ pool: OpaquePointer
-  ) {
-    mk_rows_at(
-      pool, width, hidden, UnsafePointer(matrix.pointer.assumingMemoryBound(to: Float.self)), tokenStride, biases,
-      count, tokens, logits)
+  /// The weights of a token, [width]; they must be row-major.
+  func row(_ token: Int) -> UnsafePointer<Float> {
+    UnsafePointer(matrix.pointer.assumingMemoryBound(to: Float.self)) + token * tokenStride
   }
 
   /// All logits [rows, count] from states [rows, width], without packed weights; they must be row-major.

@@ -98,8 +98,26 @@ extension CKernels {
       let indices = (0..<taken).map { ($0 * 7 + 2) % count }
       for hasBias in [false, true] {
         var y = [Float](repeating: 99, count: taken + 1)
+        // Every second row is copied on the way.
+        var kept = [Float](repeating: 77, count: (taken + 1) * depth)
         bias.withUnsafeBufferPointer { bias in
-          mk_rows_at(pool, depth, x, w, stride, hasBias ? bias.baseAddress : nil, taken, indices, &y)
+          w.withUnsafeBufferPointer { w in
+            kept.withUnsafeMutableBufferPointer { kept in
+              let rows = indices.map { index in w.baseAddress.map { base in base + index * stride } }
+              let copies = indices.indices.map { i in
+                i % 2 == 0 ? kept.baseAddress.map { kept in kept + i * depth } : nil
+              }
+              mk_rows_at(pool, depth, x, taken, rows, copies, hasBias ? bias.baseAddress : nil, indices, &y)
+            }
+          }
+        }
+        for place in 0...taken {
+          let copy = Array(kept[place * depth..<(place + 1) * depth])
+          if place < taken && place % 2 == 0 {
+            #expect(copy == Array(w[indices[place] * stride..<indices[place] * stride + depth]))
+          } else {
+            #expect(copy.allSatisfy { $0 == 77 })
+          }
         }
         for (place, index) in indices.enumerated() {
           var sum = hasBias ? Double(bias[index]) : 0

@@ -138,10 +138,11 @@ float mk_screen_margin(float y, float bound, float norm);
 void mk_screen_rows(
   mk_pool *pool, mk_int rows, mk_int n, const float *y, mk_int ldy, const float *bounds, const float *norms,
   const float *floors, mk_int most, mk_int *indices, mk_int *counts);
-/* y[i] = x[k] . w_j + b_j for row j = indices[i] of w: in double precision, rounded once. bias may be NULL. */
+/* y[i] = x[k] . rows[i][k] + bias[indices[i]]: in double precision, rounded once. bias may be NULL. Where copies[i] is not
+ * NULL the row is copied there on the way. */
 void mk_rows_at(
-  mk_pool *pool, mk_int k, const float *x, const float *w, mk_int ldw, const float *bias, mk_int count,
-  const mk_int *indices, float *y);
+  mk_pool *pool, mk_int k, const float *x, mk_int count, const float *const *rows, float *const *copies,
+  const float *bias, const mk_int *indices, float *y);
 
 /* For each i in 0..<batch: c_i[m, n] = alpha * op(a_i) op(b_i). op(a) is [m, k]: stored [m, k] (lda), or [k, m] when
  * trans_a; op(b) is [k, n]: stored [k, n] (ldb), or [n, k] when trans_b. Operand i starts at its pointer +

@@ -42,7 +42,7 @@ final class CachedDecoder: TokenDecoder {
   ) throws(MueError) {
     let layout = try CacheLayout(
       plans.unified, plans.decoder, width: plans.width, positions: min(capacity, plans.positions))
-    let pool = RowMemoryPool(layout)
+    let pool = RowMemoryPool(layout, plans.context.workspace.spares)
     try self.init(
       plans, prefixRunner, crosses: samples.map { CrossMemory($0, layerCount: plans.decoder.layers.count) },
       sampleOfRow: Array(samples.indices), pool: pool)

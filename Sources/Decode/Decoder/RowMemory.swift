@@ -1,20 +1,34 @@
+import Kernels
 import Tensor
 
 /// What one decoded row remembers: keys and values of every layer, and the state that each token left the layers with.
 /// All of it is one block, so that rows change places by changing pointers.
 final class RowMemory {
   let layout: CacheLayout
-  private let buffer: Buffer
+  private var memory: Tensor?
+  private let floats: UnsafeMutablePointer<Float>
+  private let spares: SpareMemory?
   /// By layer: positions whose keys and values are here.
   var filled: [Int]
 
-  init(_ layout: CacheLayout) throws(MueError) {
+  /// - Parameter spares: where its memory comes from, and goes; nil: from the system.
+  init(_ layout: CacheLayout, _ spares: SpareMemory?) throws(MueError) {
+    let memory: Tensor
+    if let spares {
+      memory = try spares.tensor(.float32, [layout.count])
+    } else {
+      memory = try Tensor(.float32, [layout.count])
+    }
+    floats = memory.pointer.assumingMemoryBound(to: Float.self)
     self.layout = layout
-    buffer = try Buffer(byteCount: Shape.byteCount([layout.count], .float32))
+    self.memory = memory
+    self.spares = spares
     filled = [Int](repeating: 0, count: layout.layers.count)
   }
 
-  private var floats: UnsafeMutablePointer<Float> { buffer.base.assumingMemoryBound(to: Float.self) }
+  deinit {
+    if let spares, let memory = memory.take() { spares.keep(memory) }
+  }
 
   /// - Parameter layer: from 0.
   func key(_ layer: Int, _ slot: Int, position: Int = 0) -> UnsafeMutablePointer<Float> {
@@ -53,12 +67,17 @@ final class RowMemory {
 /// The rows' memory of one request: what a row leaves, another one takes.
 final class RowMemoryPool {
   let layout: CacheLayout
+  private let spares: SpareMemory?
   private var spare: [RowMemory] = []
 
-  init(_ layout: CacheLayout) { self.layout = layout }
+  /// - Parameter spares: where memory comes from; nil: from the system.
+  init(_ layout: CacheLayout, _ spares: SpareMemory? = nil) {
+    self.layout = layout
+    self.spares = spares
+  }
 
   func take() throws(MueError) -> RowMemory {
-    guard let memory = spare.popLast() else { return try RowMemory(layout) }
+    guard let memory = spare.popLast() else { return try RowMemory(layout, spares) }
     memory.clear()
     return memory
   }

@@ -13,8 +13,8 @@ final class ScreenedLogits {
   /// stand for them.
   static let mostCandidates = 256
   private static let exactTerms = (certain: 32, uncertain: 64)
-  /// Rows that so many steps have read stay in memory: most steps read ones that another one has read.
-  private static let stepsOfRows = 8
+  /// After so many rows of the weights were read from the file its pages are given back to the system.
+  private static let mostRowsRead = 512
   /// After so many rows in succession in which the approximations did not decide they are left out.
   private static let mostFailures = 3
   /// By how much a competitor's normalizer may still change when its candidates are computed.
@@ -35,11 +35,10 @@ final class ScreenedLogits {
   /// [rows, width]
   private var hidden: UnsafePointer<Float>?
   /// [rows, vocabulary]
-  private var approximations: Buffer?
-  private var exact: Buffer?
+  private var approximations: Tensor?
+  private var exact: Tensor?
   private var isExact = false
-  /// Screened steps since rows of the weights were given back to the system.
-  private var steps = 0
+  private var cache: VocabularyRowCache
   private(set) var isScreened = false
   private var failures = 0
   private var leading: [NextToken] = []
@@ -61,13 +60,20 @@ final class ScreenedLogits {
   init(_ screen: VocabularyScreen, _ context: ComputeContext) {
     self.screen = screen
     self.context = context
+    cache = VocabularyRowCache(screen.weights, context.workspace.spares)
   }
 
-  deinit { releaseRows() }
+  deinit {
+    releaseRows()
+    let spares = context.workspace.spares
+    if let memory = approximations.take() { spares.keep(memory) }
+    if let memory = exact.take() { spares.keep(memory) }
+    cache.giveBack()
+  }
 
   private func releaseRows() {
     screen.releaseWeights()
-    steps = 0
+    cache.readCount = 0
   }
 
   /// A new step.
@@ -87,8 +93,7 @@ final class ScreenedLogits {
     }
     context.workspace.trace?.begin("vocabulary screen")
     defer { context.workspace.trace?.end() }
-    if steps == Self.stepsOfRows { releaseRows() }
-    steps += 1
+    if cache.readCount >= Self.mostRowsRead { releaseRows() }
     try approximate(hidden)
     try normalize(hidden, wanted)
     try findCandidates(wanted)
@@ -162,7 +167,7 @@ final class ScreenedLogits {
       rows[row].norm = Float(square.squareRoot() * (1 + 1e-6))
       rows[row].normalizer = Double(normalizers[row])
       rows[row].isDecided = rows[row].norm.isFinite
-      makeExact(row, state, taken, tokens: tokens, at: row * taken, values: &largest, at: row * taken)
+      try makeExact(row, state, taken, tokens: tokens, at: row * taken, values: &largest, at: row * taken)
       // Infinity would be as good as no number.
       for place in row * taken..<(row + 1) * taken {
         approximations[row * count + tokens[place]] = -.greatestFiniteMagnitude
@@ -237,7 +242,7 @@ final class ScreenedLogits {
     let (begin, first) = (leading.count, row * Self.mostCandidates)
     let approximations = try room(&approximations) + row * screen.count
     for index in 0..<counts[row] { logits[index] = approximations[candidates[first + index]] }
-    makeExact(row, hidden + row * screen.width, counts[row], tokens: candidates, at: first, values: &logits, at: 0)
+    try makeExact(row, hidden + row * screen.width, counts[row], tokens: candidates, at: first, values: &logits, at: 0)
     guard rows[row].isDecided, wanted.count > 0 else { return }
     for place in row * taken..<(row + 1) * taken {
       insert(tokens[place], largest[place], since: begin, row, wanted)
@@ -267,16 +272,15 @@ final class ScreenedLogits {
   private func makeExact(
     _ row: Int, _ state: UnsafePointer<Float>, _ count: Int, tokens: [mk_int], at firstToken: Int,
     values: inout [Float], at first: Int
-  ) {
+  ) throws(MueError) {
     guard rows[row].isDecided, count > 0 else { return }
     let normalizer = rows[row].normalizer
     var change = 0.0
     for index in first..<first + count { change -= exponential(Double(values[index]) - normalizer) }
-    tokens.withUnsafeBufferPointer { tokens in
-      values.withUnsafeMutableBufferPointer { values in
+    try tokens.withUnsafeBufferPointer { tokens throws(MueError) in
+      try values.withUnsafeMutableBufferPointer { values throws(MueError) in
         guard let tokens = tokens.baseAddress, let values = values.baseAddress else { return }
-        screen.weights.logits(
-          state, tokens: tokens + firstToken, count: count, into: values + first, context.pool)
+        try cache.logits(state, tokens: tokens + firstToken, count: count, into: values + first, context.pool)
       }
     }
     for index in first..<first + count { change += exponential(Double(values[index]) - normalizer) }
@@ -285,11 +289,13 @@ final class ScreenedLogits {
     rows[row].isDecided = change > -0.99 && rows[row].normalizer.isFinite
   }
 
-  private func room(_ buffer: inout Buffer?) throws(MueError) -> UnsafeMutablePointer<Float> {
-    let bytes = try Shape.byteCount([rows.count, screen.count], .float32)
-    if let buffer, buffer.byteCount >= bytes { return buffer.base.assumingMemoryBound(to: Float.self) }
-    let made = try Buffer(byteCount: bytes)
-    buffer = made
-    return made.base.assumingMemoryBound(to: Float.self)
+  private func room(_ memory: inout Tensor?) throws(MueError) -> UnsafeMutablePointer<Float> {
+    let count = try Shape.elementCount([rows.count, screen.count])
+    if let memory, memory.count >= count { return memory.pointer.assumingMemoryBound(to: Float.self) }
+    let spares = context.workspace.spares
+    if let small = memory.take() { spares.keep(small) }
+    let made = try spares.tensor(.float32, [count])
+    memory = made
+    return made.pointer.assumingMemoryBound(to: Float.self)
   }
 }
