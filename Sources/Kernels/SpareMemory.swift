@@ -18,9 +18,11 @@ public final class SpareMemory {
   }
 
   /// A tensor without elements of its own yet.
-  public func tensor(_ type: ElementType, _ shape: [Int]) throws(MueError) -> Tensor {
+  ///
+  /// - Parameter isLent: whether the lender is asked, whose room is for what is made right after it has run.
+  public func tensor(_ type: ElementType, _ shape: [Int], isLent: Bool = true) throws(MueError) -> Tensor {
     let bytes = try Shape.byteCount(shape, type)
-    if let lent = lender?.lend(byteCount: bytes) { return try Tensor(type, shape, buffer: lent) }
+    if isLent, let lent = lender?.lend(byteCount: bytes) { return try Tensor(type, shape, buffer: lent) }
     guard let index = blocks.lastIndex(where: { $0.byteCount == bytes }) else { return try Tensor(type, shape) }
     byteCount -= bytes
     return try Tensor(type, shape, buffer: blocks.remove(at: index))

@@ -15,7 +15,7 @@ final class RowMemory {
   init(_ layout: CacheLayout, _ spares: SpareMemory?) throws(MueError) {
     let memory: Tensor
     if let spares {
-      memory = try spares.tensor(.float32, [layout.count])
+      memory = try spares.tensor(.float32, [layout.count], isLent: false)
     } else {
       memory = try Tensor(.float32, [layout.count])
     }

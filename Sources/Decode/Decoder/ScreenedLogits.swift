@@ -14,7 +14,7 @@ final class ScreenedLogits {
   static let mostCandidates = 256
   private static let exactTerms = (certain: 32, uncertain: 64)
   /// After so many rows of the weights were read from the file its pages are given back to the system.
-  private static let mostRowsRead = 512
+  private static let mostRowsRead = 128
   /// After so many rows in succession in which the approximations did not decide they are left out.
   private static let mostFailures = 3
   /// By how much a competitor's normalizer may still change when its candidates are computed.
@@ -294,7 +294,7 @@ final class ScreenedLogits {
     if let memory, memory.count >= count { return memory.pointer.assumingMemoryBound(to: Float.self) }
     let spares = context.workspace.spares
     if let small = memory.take() { spares.keep(small) }
-    let made = try spares.tensor(.float32, [count])
+    let made = try spares.tensor(.float32, [count], isLent: false)
     memory = made
     return made.pointer.assumingMemoryBound(to: Float.self)
   }

@@ -67,7 +67,7 @@ struct VocabularyRowCache {
 
   private mutating func places() throws(MueError) -> UnsafeMutablePointer<Float> {
     if let memory { return memory.pointer.assumingMemoryBound(to: Float.self) }
-    let made = try spares.tensor(.float32, [Self.capacity, weights.width])
+    let made = try spares.tensor(.float32, [Self.capacity, weights.width], isLent: false)
     memory = made
     tokens = [Int](repeating: -1, count: Self.capacity)
     calls = [Int](repeating: 0, count: Self.capacity)
