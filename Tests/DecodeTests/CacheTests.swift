@@ -1,3 +1,4 @@
+import Kernels
 import Tensor
 import Testing
 
@@ -55,7 +56,7 @@ import Testing
   }
 
   @Test func aCopyHoldsWhatIsFilledAndTheStatesThatAreStillNeeded() throws {
-    let pool = RowMemoryPool(try layout())
+    let pool = RowMemoryPool(try layout(), SpareMemory())
     let (source, target) = (try pool.take(), try pool.take())
     func fill(_ memory: RowMemory, _ base: Float) {
       for position in 0..<5 {

@@ -7,18 +7,13 @@ final class RowMemory {
   let layout: CacheLayout
   private var memory: Tensor?
   private let floats: UnsafeMutablePointer<Float>
-  private let spares: SpareMemory?
+  private let spares: SpareMemory
   /// By layer: positions whose keys and values are here.
   var filled: [Int]
 
-  /// - Parameter spares: where its memory comes from, and goes; nil: from the system.
-  init(_ layout: CacheLayout, _ spares: SpareMemory?) throws(MueError) {
-    let memory: Tensor
-    if let spares {
-      memory = try spares.tensor(.float32, [layout.count], isLent: false)
-    } else {
-      memory = try Tensor(.float32, [layout.count])
-    }
+  /// - Parameter spares: where its memory comes from, and goes.
+  init(_ layout: CacheLayout, _ spares: SpareMemory) throws(MueError) {
+    let memory = try spares.tensor(.float32, [layout.count], isLent: false)
     floats = memory.pointer.assumingMemoryBound(to: Float.self)
     self.layout = layout
     self.memory = memory
@@ -27,7 +22,7 @@ final class RowMemory {
   }
 
   deinit {
-    if let spares, let memory = memory.take() { spares.keep(memory) }
+    if let memory = memory.take() { spares.keep(memory) }
   }
 
   /// - Parameter layer: from 0.
@@ -67,11 +62,11 @@ final class RowMemory {
 /// The rows' memory of one request: what a row leaves, another one takes.
 final class RowMemoryPool {
   let layout: CacheLayout
-  private let spares: SpareMemory?
+  private let spares: SpareMemory
   private var spare: [RowMemory] = []
 
-  /// - Parameter spares: where memory comes from; nil: from the system.
-  init(_ layout: CacheLayout, _ spares: SpareMemory? = nil) {
+  /// - Parameter spares: where memory comes from.
+  init(_ layout: CacheLayout, _ spares: SpareMemory) {
     self.layout = layout
     self.spares = spares
   }

@@ -2,7 +2,7 @@ import CKernels
 import Kernels
 import Tensor
 
-/// The rows of a screened vocabulary that one session reads, in memory of its own: beams and steps that follow each other
+/// The rows of a screened vocabulary that one request reads, in memory of its own: beams and steps that follow each other
 /// want mostly the same few, and the pages of the file that they lie in leave this process' memory from time to time.
 struct VocabularyRowCache {
   /// 3 MB for a width of 768. A row has one place, by its token.
