@@ -177,7 +177,7 @@ static void mk_attention_sum(const mk_attention_call *c, const mk_query_block *b
         .accumulate = key0 > 0,
       };
       mk_int rows = mk_min(b->queries - panel * MK_PANEL, MK_PANEL);
-      mk_run_tiles(c->plan.form->sums[together - 1], c->kernels->rows, 1, rows, &t, NULL, 0);
+      mk_run_tiles(c->plan.form->sums[together - 1], c->kernels->rows, 1, rows, &t);
     }
     column += together * MK_PANEL;
   }

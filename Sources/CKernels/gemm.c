@@ -101,7 +101,7 @@ static void mk_gemm_task(void *context, mk_int task, int32_t worker) {
         .columns = width,
         .accumulate = part > 0,
       };
-      mk_run_tiles(c->kernels->tiles[MK_PACKED][width > MK_PANEL], c->kernels->rows, depth, rows, &t, NULL, 0);
+      mk_run_tiles(c->kernels->tiles[MK_PACKED][width > MK_PANEL], c->kernels->rows, depth, rows, &t);
     }
   }
 }

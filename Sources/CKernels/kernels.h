@@ -54,6 +54,8 @@ typedef struct {
   int32_t accumulate;
   int32_t relu;
   int32_t streams_b; // packed: b comes from memory (below) and a from the first cache; 0: the other way round
+  const char *next; // what will be read after this product: `next_lines` lines of 64 bytes, fetched to the second cache
+  mk_int next_lines;
 
   // Integer products only: c = scale of the row * scale of the column * (sums - zero of the row * sum of the column). Of a
   // convolution the sums are the rows' and the zeros the columns'.
@@ -257,10 +259,8 @@ static inline mk_int mk_part(mk_int count, mk_int parts, mk_int index) {
 }
 
 // Rows 0..<rows (any number) as tiles of almost equal heights, at most `most`; `tile` is the first of them. Rows of c and
-// of what is per row follow; a moves on by `step` a row. Meanwhile `lines` lines of 64 bytes at `next` are on their way to
-// the second cache.
-void mk_run_tiles(
-  const mk_tile_fn *tiles, mk_int most, mk_int step, mk_int rows, const mk_tile *tile, const char *next, mk_int lines);
+// of what is per row follow; a moves on by `step` a row, and each tile fetches its share of what is next.
+void mk_run_tiles(const mk_tile_fn *tiles, mk_int most, mk_int step, mk_int rows, const mk_tile *tile);
 
 // Packs rows 0..<rows of x, depths 0..<depth times a factor, as tiles of at most `most` rows read them: blocks of the same
 // heights as in mk_run_tiles one behind the other, [padded][height] each, zeros from `depth` to `padded`.

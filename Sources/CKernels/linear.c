@@ -164,7 +164,7 @@ static void mk_multiply_columns(
       c->form->wide_row(&t);
     } else {
       mk_int step = mk_padded_depth(depth) / c->form->depths;
-      mk_run_tiles(c->form->tiles[columns > MK_PANEL], c->form->rows, step, p->m, &t, NULL, 0);
+      mk_run_tiles(c->form->tiles[columns > MK_PANEL], c->form->rows, step, p->m, &t);
     }
   }
 }

@@ -124,8 +124,7 @@ typedef struct {
   mk_int part, unit0, units;
 } mk_group;
 
-// All rows of a group times one or two panels over one depth part. Meanwhile the `lines` lines at `next`, which come after
-// it, are on their way to the second cache.
+// All rows of a group times one or two panels over one depth part; `next` is what comes after it.
 static void mk_multiply_panels(
   const mk_blocks_call *c, const mk_group *g, mk_int column, mk_int columns, const float *b, mk_int b_panel,
   const char *next, mk_int lines, int32_t *partials) {
@@ -143,6 +142,8 @@ static void mk_multiply_panels(
     .columns = columns,
     .accumulate = p->add_to_y || (g->part > 0 && !integer),
     .last = last,
+    .next = next,
+    .next_lines = lines,
   };
   if (integer) {
     t.partials = partials;
@@ -159,7 +160,7 @@ static void mk_multiply_panels(
     t.ldr = p->ldr;
     t.relu = p->activation == MK_ACT_RELU;
   }
-  mk_run_tiles(c->form->tiles[columns > MK_PANEL], c->kernels->rows, g->units, g->rows, &t, next, lines);
+  mk_run_tiles(c->form->tiles[columns > MK_PANEL], c->kernels->rows, g->units, g->rows, &t);
   if (last && p->activation > MK_ACT_RELU) c->kernels->activate(p->activation, g->rows, columns, y, p->ldy);
 }
 

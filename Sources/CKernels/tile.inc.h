@@ -44,6 +44,20 @@ MK_INLINE mk_fetched mk_ahead(const int rows, const int panels, const mk_tile *t
 // more look at it. Vectors of 8 leave it room to fetch in any order.
 MK_INLINE int32_t mk_row_fetches(const mk_tile *t) { return MK_ISA == 2 && t->streams_b != MK_RUNS_OF_B; }
 
+// Fetches a row of c and of the residual, which are needed when the sums are done. Of a row that is not aligned it is the end
+// that the tile before has not touched.
+MK_INLINE void mk_fetch_row(const int panels, const mk_tile *t, mk_int row) {
+  const float *c = t->c + row * t->ldc + MK_PANEL - 1;
+  __builtin_prefetch(c, 1, 3);
+  if (panels > 1) __builtin_prefetch(c + t->c_panel, 1, 3);
+  if (!t->residual) return;
+  const float *residual = t->residual + row * t->ldr + MK_PANEL - 1;
+  __builtin_prefetch(residual, 0, 3);
+  if (panels > 1) __builtin_prefetch(residual + MK_PANEL, 0, 3);
+}
+
+enum { MK_STEPS = 8 }; // depths of a step of a tile
+
 #define MK_MULTIPLY mk_tile_multiply
 #define MK_FACTOR vf_factor
 #define MK_FACTOR_LOAD vf_factor_load

@@ -7,20 +7,12 @@ MK_INLINE void MK_MULTIPLY(
   const int rows, const int panels, const mk_layout layout, const mk_tile *t,
   vf acc[MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
   const int vectors = panels * MK_VECTORS;
-  // c and the residual are needed when the sums are done: fetched meanwhile. Of a row that is not aligned it is the end
-  // that the tile before has not touched.
-#pragma clang loop unroll(full)
-  for (int r = 0; r < rows; r++) {
-    __builtin_prefetch(t->c + r * t->ldc + MK_PANEL - 1, 1, 3);
-    if (panels > 1) __builtin_prefetch(t->c + r * t->ldc + t->c_panel + MK_PANEL - 1, 1, 3);
-  }
-  if (t->residual) {
-#pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++) {
-      __builtin_prefetch(t->residual + r * t->ldr + MK_PANEL - 1, 0, 3);
-      if (panels > 1) __builtin_prefetch(t->residual + r * t->ldr + 2 * MK_PANEL - 1, 0, 3);
-    }
-  }
+  // Rows of c and lines of what comes next that are fetched meanwhile, a few with each step: of many requests at once some
+  // are dropped, and the others delay the tile.
+  const mk_int steps = t->k / MK_STEPS, lines = steps > 0 ? mk_ceil_div(t->next_lines, steps) : 0;
+  mk_int row = 0;
+  while (row < rows - steps) mk_fetch_row(panels, t, row++);
+  const char *next = t->next, *next_end = next + t->next_lines * 64;
   // Few accumulators cannot hide the latency of an addition: then several sets share the depth.
   const int sets = rows * vectors <= 2 ? 4 : rows * vectors <= 6 ? 2 : 1;
   vf sum[4][MK_BLOCK_ROWS][MK_TILE_VECTORS];
@@ -66,8 +58,9 @@ MK_INLINE void MK_MULTIPLY(
     }                                                                                       \
   }
 
-  enum { MK_STEPS = 8 };
-  for (mk_int i = t->k / MK_STEPS; i > 0; i--) {
+  for (mk_int i = steps; i > 0; i--) {
+    if (row < rows) mk_fetch_row(panels, t, row++);
+    for (mk_int l = 0; l < lines && next < next_end; l++, next += 64) __builtin_prefetch(next, 0, 2);
     // What the processor's own prefetchers cannot do while additions fill its window.
     if (layout == MK_PACKED && (rows > 1 || MK_ROW_FETCHES(t))) {
       if (t->streams_b) {

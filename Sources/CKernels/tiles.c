@@ -1,9 +1,8 @@
 // Running over the rows of a product as register tiles, and packing left operands as these read them.
 #include "kernels.h"
 
-void mk_run_tiles(
-  const mk_tile_fn *tiles, mk_int most, mk_int step, mk_int rows, const mk_tile *tile, const char *next, mk_int lines) {
-  if (rows <= most && lines == 0) {
+void mk_run_tiles(const mk_tile_fn *tiles, mk_int most, mk_int step, mk_int rows, const mk_tile *tile) {
+  if (rows <= most) {
     tiles[rows - 1](tile);
     return;
   }
@@ -11,9 +10,9 @@ void mk_run_tiles(
   mk_tile t = *tile;
   for (mk_int i = 0, start = 0; i < parts; i++) {
     mk_int end = mk_part(rows, parts, i + 1), height = end - start;
-    for (mk_int line = mk_part(lines, parts, i); line < mk_part(lines, parts, i + 1); line++) {
-      __builtin_prefetch(next + line * 64, 0, 2);
-    }
+    mk_int line = mk_part(tile->next_lines, parts, i);
+    t.next = tile->next + line * 64;
+    t.next_lines = mk_part(tile->next_lines, parts, i + 1) - line;
     tiles[height - 1](&t);
     t.a += height * step;
     t.c += height * t.ldc;

@@ -252,10 +252,10 @@ static void mk_winograd_rows(
         .ldc = lanes,
         .c_panel = MK_PANEL,
         .columns = together * MK_PANEL,
+        .next = (const char *)(next + line * MK_PANEL),
+        .next_lines = panel == 0 ? count : 0,
       };
-      mk_run_tiles(
-        kernels->tiles[MK_PACKED][together - 1], kernels->rows, s->channels, rows, &t,
-        (const char *)(next + line * MK_PANEL), panel == 0 ? count : 0);
+      mk_run_tiles(kernels->tiles[MK_PACKED][together - 1], kernels->rows, s->channels, rows, &t);
     }
   }
   for (mk_int r = 0; r < rows; r++) {
