@@ -103,15 +103,18 @@ static mk_panel_biases mk_biases_of_panel(
   return biases;
 }
 
-// Biases of keys key0..<key0 + keys, on their way from memory while the scores are computed.
-static void mk_prefetch_biases(const mk_attention_args *a, const mk_query_block *b, mk_int key0, mk_int keys) {
-  for (mk_int panel = 0; panel < b->panels; panel++) {
-    mk_panel_biases biases = mk_biases_of_panel(a, b, panel, key0);
-    for (mk_int at = 0; at < keys * MK_PANEL; at += MK_PANEL) {
-      if (biases.bias) __builtin_prefetch(biases.bias + at, 0, 2);
-      if (biases.table) __builtin_prefetch(biases.index + at, 0, 2);
-    }
-  }
+// What tile `index` of `tiles` that compute a block's scores fetches of the biases of these keys, which lie in a run of memory
+// for each panel and kind of bias.
+static void mk_fetch_biases(
+  const mk_attention_args *a, const mk_query_block *b, mk_int key0, mk_int keys, mk_int tiles, mk_int index, mk_tile *t) {
+  int32_t has_bias = a->bias[0].p && a->bias_in_panels, has_table = a->table != NULL;
+  mk_int lines = b->panels * (has_bias + has_table) * keys, line = mk_part(lines, tiles, index);
+  if (lines == 0) return;
+  mk_int run = line / keys;
+  mk_panel_biases biases = mk_biases_of_panel(a, b, run % b->panels, key0);
+  const void *start = has_bias && run < b->panels ? (const void *)biases.bias : (const void *)biases.index;
+  t->next = (const char *)start + line % keys * 64;
+  t->next_lines = mk_part(lines, tiles, index + 1) - line;
 }
 
 // Scores of keys key0..<key0 + keys, biases that are not in panels included: [panel][key][16].
@@ -125,7 +128,6 @@ static void mk_attention_scores(const mk_attention_call *c, const mk_query_block
   mk_int parts = mk_ceil_div(keys, kernels->rows);
   for (mk_int i = 0; i < parts; i++) {
     mk_int key = mk_part(keys, parts, i), height = mk_part(keys, parts, i + 1) - key;
-    mk_prefetch_biases(a, b, key0 + key, height);
     for (mk_int panel = 0; panel < b->panels;) {
       int32_t together = panel + kernels->panels <= b->panels ? kernels->panels : 1;
       mk_tile t = {
@@ -141,6 +143,7 @@ static void mk_attention_scores(const mk_attention_call *c, const mk_query_block
         .columns = together * MK_PANEL,
         .row_bias = key_bias ? key_bias + key : NULL,
       };
+      if (panel == 0) mk_fetch_biases(a, b, key0, keys, parts, i, &t);
       c->plan.form->scores[together - 1][height - 1](&t);
       panel += together;
     }

@@ -79,10 +79,9 @@ MK_INLINE void mk_quantise_pixels(
     for (mk_int r = 0; r < MK_ROWS_TOGETHER; r++) at[r] = (c + r < channels ? c + r : channels - 1) * plane;
     // The next channels: short rows of many planes are nothing that the processor foresees.
     const float *next = x + (c + MK_ROWS_TOGETHER) * plane;
-    for (mk_int r = 0; r < mk_min(MK_ROWS_TOGETHER, channels - c - MK_ROWS_TOGETHER); r++) {
-      for (mk_int i = 0; i < pixels; i += MK_PANEL) __builtin_prefetch(next + r * plane + i, 0, 2);
-    }
+    mk_int fetched = mk_min(MK_ROWS_TOGETHER, channels - c - MK_ROWS_TOGETHER);
     for (mk_int i = 0; i < end; i += MK_WIDTH) {
+      for (mk_int r = 0; r < fetched && i % MK_PANEL == 0; r++) __builtin_prefetch(next + r * plane + i, 0, 2);
       if (pixels - i >= MK_WIDTH) {
         mk_pixel_range(1, x + i, at, 0, high + i, low + i);
       } else {

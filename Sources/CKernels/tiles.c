@@ -32,6 +32,8 @@ void mk_interleave(mk_int height, mk_int depth, const float *x, mk_int ldx, floa
     float *o = out + r;
     mk_int p = 0;
     for (; p + 4 <= depth; p += 4, o += 4 * height) {
+      // The next four rows: a row is too short for the processor to foresee them.
+      for (int i = 4; i < 8 && p % MK_PANEL == 0; i++) __builtin_prefetch(row + i * ldx + p, 0, 3);
       mk_four columns[4];
       mk_transpose4(row + p, ldx, columns);
       for (int i = 0; i < 4; i++) memcpy(o + i * height, &columns[i], sizeof columns[i]);
