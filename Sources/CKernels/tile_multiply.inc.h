@@ -12,7 +12,8 @@ MK_INLINE void MK_MULTIPLY(
   const mk_int steps = t->k / MK_STEPS, lines = steps > 0 ? mk_ceil_div(t->next_lines, steps) : 0;
   mk_int row = 0;
   while (row < rows - steps) mk_fetch_row(panels, t, row++);
-  const char *next = t->next, *next_end = next + t->next_lines * 64;
+  const char *next = t->next;
+  mk_int next_lines = t->next_lines;
   // Few accumulators cannot hide the latency of an addition: then several sets share the depth.
   const int sets = rows * vectors <= 2 ? 4 : rows * vectors <= 6 ? 2 : 1;
   vf sum[4][MK_BLOCK_ROWS][MK_TILE_VECTORS];
@@ -60,7 +61,7 @@ MK_INLINE void MK_MULTIPLY(
 
   for (mk_int i = steps; i > 0; i--) {
     if (row < rows) mk_fetch_row(panels, t, row++);
-    for (mk_int l = 0; l < lines && next < next_end; l++, next += 64) __builtin_prefetch(next, 0, 2);
+    for (mk_int l = 0; l < lines && next_lines > 0; l++, next_lines--, next += 64) __builtin_prefetch(next, 0, 2);
     // What the processor's own prefetchers cannot do while additions fill its window.
     if (layout == MK_PACKED && (rows > 1 || MK_ROW_FETCHES(t))) {
       if (t->streams_b) {

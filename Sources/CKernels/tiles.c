@@ -10,10 +10,9 @@ void mk_run_tiles(const mk_tile_fn *tiles, mk_int most, mk_int step, mk_int rows
   mk_tile t = *tile;
   for (mk_int i = 0, start = 0; i < parts; i++) {
     mk_int end = mk_part(rows, parts, i + 1), height = end - start;
-    mk_int line = mk_part(tile->next_lines, parts, i);
-    t.next = tile->next + line * 64;
-    t.next_lines = mk_part(tile->next_lines, parts, i + 1) - line;
+    t.next_lines = mk_part(tile->next_lines, parts, i + 1) - mk_part(tile->next_lines, parts, i);
     tiles[height - 1](&t);
+    if (t.next) t.next += t.next_lines * 64;
     t.a += height * step;
     t.c += height * t.ldc;
     if (t.row_bias) t.row_bias += height;
