@@ -9,11 +9,10 @@ MK_INLINE void MK_MULTIPLY(
   const int vectors = panels * MK_VECTORS;
   // Rows of c and lines of what comes next that are fetched meanwhile, a few with each step: of many requests at once some
   // are dropped, and the others delay the tile.
-  const mk_int steps = t->k / MK_STEPS, lines = steps > 0 ? mk_ceil_div(t->next_lines, steps) : 0;
-  mk_int row = 0;
-  while (row < rows - steps) mk_fetch_row(panels, t, row++);
+  const mk_int steps = t->k / MK_STEPS, rows_of_step = steps >= rows ? 1 : steps >= 4 ? (rows + 3) / 4 : rows;
+  const mk_int lines_of_step = steps > 0 && t->next_lines > 0 ? mk_ceil_div(t->next_lines, steps) : 0;
   const char *next = t->next;
-  mk_int next_lines = t->next_lines;
+  mk_int row = 0, next_lines = t->next_lines;
   // Few accumulators cannot hide the latency of an addition: then several sets share the depth.
   const int sets = rows * vectors <= 2 ? 4 : rows * vectors <= 6 ? 2 : 1;
   vf sum[4][MK_BLOCK_ROWS][MK_TILE_VECTORS];
@@ -60,8 +59,8 @@ MK_INLINE void MK_MULTIPLY(
   }
 
   for (mk_int i = steps; i > 0; i--) {
-    if (row < rows) mk_fetch_row(panels, t, row++);
-    for (mk_int l = 0; l < lines && next_lines > 0; l++, next_lines--, next += 64) __builtin_prefetch(next, 0, 2);
+    for (mk_int r = 0; r < rows_of_step && row < rows; r++) mk_fetch_row(panels, t, row++);
+    for (mk_int l = 0; l < lines_of_step && next_lines > 0; l++, next_lines--, next += 64) __builtin_prefetch(next, 0, 2);
     // What the processor's own prefetchers cannot do while additions fill its window.
     if (layout == MK_PACKED && (rows > 1 || MK_ROW_FETCHES(t))) {
       if (t->streams_b) {
