@@ -18,6 +18,7 @@ Row measure(Row row, const Work &work, const std::function<void()> &ours, const 
   if (rival.run) rivals.push_back(rival.run);
   auto times = race(rivals, 0.6);
   double arithmetic = work.gflop / (peak.operations * rounds * 1e-9 / times[1]);
+  row.gflop = work.gflop;
   row.gflops = work.gflop / times[0];
   row.limit = work.gflop / std::max(arithmetic, times[2]);
   row.is_memory = times[2] > arithmetic;
@@ -37,7 +38,7 @@ static void print_json(const std::vector<Row> &rows) {
     } else {
       printf("\"onednn_gflops\": null, \"of_onednn\": null, ");
     }
-    printf("\"onednn\": \"%s\"}", row.onednn.c_str());
+    printf("\"onednn\": \"%s\", \"gflop\": %.4f, \"uses\": %ld}", row.onednn.c_str(), row.gflop, row.uses);
   }
   printf("\n]}\n");
 }

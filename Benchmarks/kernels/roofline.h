@@ -24,6 +24,8 @@ struct Row {
   bool is_memory; // which of them
   double theirs;  // of oneDNN, 0 where there is none
   std::string onednn; // its implementation, or why there is none
+  double gflop = 0;
+  long uses = 0; // of a convolution, by ResNet-101's first three stages
 };
 
 struct Rival {

@@ -4,7 +4,7 @@
 
 namespace {
 
-struct Layer { long channels, size, out, kernel, stride; };
+struct Layer { long channels, size, out, kernel, stride, uses; };
 
 mk_conv_shape shape_of(const Layer &c) {
   long pad = c.kernel / 2, size = (c.size + 2 * pad - c.kernel) / c.stride + 1;
@@ -58,7 +58,8 @@ Row measure_layer(const Layer &c, mk_weights type) {
   if (c.stride > 1) kernel += ", stride " + std::to_string(c.stride);
   std::string pixels = std::to_string(size) + " x " + std::to_string(size);
   Row row = {"convolution", std::to_string(c.channels) + " to " + std::to_string(c.out) + ", " + kernel + ", " + pixels,
-    type == MK_WEIGHTS_INT8 ? "int8" : type == MK_WEIGHTS_BF16 ? "bf16" : "float32", 0, 0, false, 0, ""};
+    type == MK_WEIGHTS_INT8 ? "int8" : type == MK_WEIGHTS_BF16 ? "bf16" : "float32", 0, 0, false, 0, "", 0, c.uses};
+  if (mk_conv_weights(type, &s) != type) row.weights += ", as float32";
   Work work = {2e-9 * double(c.out * size * size) * double(c.channels * c.kernel * c.kernel),
     double(bytes + 4 * (x.size() + y.size())), type, false};
   return measure(row, work, [&] {
@@ -70,13 +71,11 @@ Row measure_layer(const Layer &c, mk_weights type) {
 
 std::vector<Row> convolution_rows() {
   std::vector<Row> rows;
-  for (const Layer &c : std::vector<Layer>{{3, 480, 64, 7, 2}, {64, 120, 64, 3, 1}, {64, 120, 256, 1, 1}, {256, 120, 64, 1, 1},
-         {128, 120, 128, 3, 2}, {128, 60, 128, 3, 1}, {128, 60, 512, 1, 1}, {512, 60, 128, 1, 1}, {256, 60, 256, 3, 2},
-         {256, 30, 256, 3, 1}, {256, 30, 1024, 1, 1}, {1024, 30, 256, 1, 1}}) {
-    mk_conv_shape s = shape_of(c);
-    for (mk_weights type : {MK_WEIGHTS_F32, MK_WEIGHTS_BF16, MK_WEIGHTS_INT8}) {
-      if (mk_conv_weights(type, &s) == type) rows.push_back(measure_layer(c, type));
-    }
+  for (const Layer &c : std::vector<Layer>{{3, 480, 64, 7, 2, 1}, {64, 120, 64, 3, 1, 3}, {64, 120, 256, 1, 1, 4},
+         {256, 120, 64, 1, 1, 2}, {128, 120, 128, 3, 2, 1}, {128, 60, 128, 3, 1, 3}, {128, 60, 512, 1, 1, 4},
+         {512, 60, 128, 1, 1, 3}, {256, 60, 256, 3, 2, 1}, {256, 30, 256, 3, 1, 22}, {256, 30, 1024, 1, 1, 23},
+         {1024, 30, 256, 1, 1, 22}}) {
+    for (mk_weights type : {MK_WEIGHTS_F32, MK_WEIGHTS_BF16, MK_WEIGHTS_INT8}) rows.push_back(measure_layer(c, type));
   }
   return rows;
 }
