@@ -162,18 +162,28 @@ def least(report: dict) -> list[str]:
     lines = [f"Least: what the products multiply at the peak of {p['threads']} threads together ({p['float32']:.0f} GFLOP/s in "
              f"float32, {p['int16']:.0f} with pairs of int16, {p['int8']:.0f} with bytes), or what they read at the speed of memory "
              f"({p['read']:.0f} GB/s), whichever is longer ([more](../performance.md#least-times)).", "",
-             "| | GFLOP | MB | arithmetic, ms | memory, ms | at the fastest kernels' speed, ms |", "|---|---|---|---|---|---|"]
+             "| | GFLOP | MB | arithmetic, ms | memory, ms | at the fastest kernels' speed, ms | MuE's minimum, ms | goal of the "
+             "other's minimum, ms |", "|---|---|---|---|---|---|---|---|"]
     for name, limit in report["limits"].items():
         done = ", ".join(f"{g:.2f} {kind}" for kind, g in limit["gflop"].items() if g)
         fastest = f"{limit['kernels_ms']:.1f}" if "kernels_ms" in limit else ""
         lines.append(f"| {name} | {done} | {limit['megabytes']:.0f} | {limit['arithmetic_ms']:.1f} | {limit['memory_ms']:.1f} | "
-                     f"{fastest} |")
+                     f"{fastest} | {' | '.join(minimums(report, name))} |")
     shares = [limit["kernels_share"] for limit in report["limits"].values() if "kernels_share" in limit]
     if shares:
-        lines += ["", f"The last column: each product of the encoder ({100 * min(shares):.0f} % of them were measured alone, the rest "
+        lines += ["", f"The fastest kernels' speed: each product of the encoder ({100 * min(shares):.0f} % of them were measured alone, the rest "
                   "counts at the peak) as fast as the faster of MuE's kernel and oneDNN's on one thread, times the threads; "
                   "exponentials, norms, activations and everything between the products left out."]
     return [*lines, ""]
+
+
+def minimums(report: dict, name: str) -> tuple[str, str]:
+    """Of WORK.PRECISION: MuE's minimum, and its goal's share of the other engine's."""
+    work, precision = name.split(".")
+    goal = next(goal for goal in GOALS if goal.startswith(f"{name}."))
+    least = {e["engine"]: figure(e, work)["minimum"] for e in engines(report["ofa"][precision]) if figure(e, work)}
+    ours, theirs = least.get("MuE"), least.get(goal.split(".")[2])
+    return "-" if ours is None else f"{ours:.1f}", "-" if theirs is None else f"{GOALS[goal] * theirs:.1f}"
 
 
 def kernel_table(found: dict) -> list[str]:

@@ -22,12 +22,7 @@ MK_INLINE void MK_JOIN(MK_NARROW, multiply)(
   // Few accumulators cannot hide the latency of an addition.
   const int sets = MK_APART || rows * vectors <= 6 ? 2 : 1;
   vf sum[2][MK_BLOCK_ROWS][MK_TILE_VECTORS];
-#pragma clang loop unroll(full)
-  for (int s = 0; s < sets; s++)
-#pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-      for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
+  mk_clear_sums(sets, rows, vectors, sum);
 
   const float *a = t->a, *b = t->b;
   const mk_int b_panel = t->b_panel;

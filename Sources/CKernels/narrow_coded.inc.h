@@ -34,12 +34,7 @@ MK_INLINE void MK_MULTIPLY_CODED(
   const int sets = rows * vectors <= 6 ? 2 : 1;
   enum { MK_LINES = MK_CODED == MK_CODED_F32 ? 3 + MK_CODED_UNITS : 3 };
   vf sum[2][MK_BLOCK_ROWS][MK_TILE_VECTORS];
-#pragma clang loop unroll(full)
-  for (int s = 0; s < sets; s++)
-#pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-      for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
+  mk_clear_sums(sets, rows, vectors, sum);
   mk_uppers uppers[4];
 #pragma clang loop unroll(full)
   for (int v = 0; v < panels; v++) uppers[v] = mk_load_uppers(t->uppers + v * t->uppers_panel);

@@ -44,6 +44,17 @@ MK_INLINE mk_fetched mk_ahead(const int rows, const int panels, const mk_tile *t
 // more look at it. Vectors of 8 leave it room to fetch in any order.
 MK_INLINE int32_t mk_row_fetches(const mk_tile *t) { return MK_ISA == 2 && t->streams_b != MK_RUNS_OF_B; }
 
+// Sets of accumulators that share the depth of a tile.
+MK_INLINE void mk_clear_sums(
+  const int sets, const int rows, const int vectors, vf sum[][MK_BLOCK_ROWS][MK_TILE_VECTORS]) {
+#pragma clang loop unroll(full)
+  for (int s = 0; s < sets; s++)
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
+}
+
 // Fetches a row of c and of the residual, which are needed when the sums are done. Of a row that is not aligned it is the end
 // that the tile before has not touched.
 MK_INLINE void mk_fetch_row(const int panels, const mk_tile *t, mk_int row) {

@@ -16,12 +16,7 @@ MK_INLINE void MK_MULTIPLY(
   // Few accumulators cannot hide the latency of an addition: then several sets share the depth.
   const int sets = rows * vectors <= 2 ? 4 : rows * vectors <= 6 ? 2 : 1;
   vf sum[4][MK_BLOCK_ROWS][MK_TILE_VECTORS];
-#pragma clang loop unroll(full)
-  for (int s = 0; s < sets; s++)
-#pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-      for (int v = 0; v < vectors; v++) sum[s][r][v] = 0;
+  mk_clear_sums(sets, rows, vectors, sum);
 
   const mk_int row_stride = layout == MK_STRIDED ? t->row_stride : 1;
   const mk_int depth_stride = layout == MK_PACKED || layout == MK_PLANES ? rows : layout == MK_COLUMN ? MK_PANEL : 1;
