@@ -19,7 +19,7 @@
 #define MK_TILE_PANELS 2
 #define MK_DEPTH 384
 #define MK_QUERY_PANELS 2
-#define MK_KEY_BLOCK 320
+#define MK_KEY_BLOCK 464
 
 #pragma clang attribute push(__attribute__((target(MK_AVX512))), apply_to = function)
 
