@@ -28,9 +28,15 @@ WINOGRAD = 4  # F(4 x 4, 3 x 3): 36 products for 144
 
 
 def peaks(program: Path, threads: int) -> dict | None:
-    """GFLOP/s by kind of operand, and GB/s ("read")."""
+    """GFLOP/s by kind of operand, and GB/s ("read": the median, "most_read")."""
     done = subprocess.run([program, "--peaks", str(threads)], stdout=subprocess.PIPE, text=True)
     return None if done.returncode else json.loads(done.stdout)
+
+
+def together(found: list[dict]) -> dict:
+    """What `peaks` found at several times: the largest, but the mean of the medians."""
+    result = {key: max(each[key] for each in found) for key in found[0]}
+    return result | {"read": sum(each["read"] for each in found) / len(found)}
 
 
 def trace(mue: Path, bundle: Path, picture: Path, threads: int, precision: str, beams: int) -> list[dict]:

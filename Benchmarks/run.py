@@ -161,7 +161,7 @@ def least(report: dict) -> list[str]:
     p = report["peaks"]
     lines = [f"Least: what the products multiply at the peak of {p['threads']} threads together ({p['float32']:.0f} GFLOP/s in "
              f"float32, {p['int16']:.0f} with pairs of int16, {p['int8']:.0f} with bytes), or what they read at the speed of memory "
-             f"({p['read']:.0f} GB/s), whichever is longer ([more](../performance.md#least-times)).", "",
+             f"({p['read']:.0f} GB/s in the median, {p['most_read']:.0f} at most), whichever is longer ([more](../performance.md#least-times)).", "",
              "| | GFLOP | MB | arithmetic, ms | memory, ms | at the fastest kernels' speed, ms | MuE's minimum, ms | goal of the "
              "other's minimum, ms |", "|---|---|---|---|---|---|---|---|"]
     for name, limit in report["limits"].items():
@@ -298,7 +298,9 @@ def main() -> None:
     name = f"performance-{date}" + ("" if args.size == "base" else f"-{args.size}")
     report = {"date": date, "commit": commit(), "command": command(), "size": args.size, "threads": args.threads,
               "picture": f"{name}.png", "goals": GOALS}
+    peaks = [limits.peaks(ROOFLINE, args.threads) if ROOFLINE.exists() else None]
     report["ofa"] = measure_ofa(folder, args)
+    peaks.append(peaks[0] and limits.peaks(ROOFLINE, args.threads))
     report["demo"] = measure_demo(args)
     measured = next((m for m in [*report["ofa"].values(), report["demo"]] if "machine" in m), None)
     if measured is None:
@@ -306,7 +308,7 @@ def main() -> None:
     report["machine"] = measured["machine"]
     report["instruction_sets"] = measure_instruction_sets(folder, args, measured["machine"]["cpu"])
     report["roofline"] = roofline()
-    report["peaks"] = limits.peaks(ROOFLINE, args.threads) if ROOFLINE.exists() else None
+    report["peaks"] = limits.together(peaks) if all(peaks) else None
     report["limits"] = report["peaks"] and limits.limits(MUE, folder / "bundle", PICTURE, args.threads, args.precisions, report["peaks"],
                                                             report["roofline"])
     report["ratios"] = ratios(report)

@@ -91,8 +91,8 @@ int main(int argc, char **argv) {
   }
   if (threads > 0) {
     Peaks peaks = measure_peaks(threads);
-    printf("{\"isa\": \"%s\", \"threads\": %d, \"float32\": %.1f, \"bf16\": %.1f, \"int16\": %.1f, \"int8\": %.1f, \"read\": %.1f}\n",
-      mk_isa_name(), threads, peaks.float32, peaks.bf16, peaks.int16, peaks.int8, peaks.read);
+    printf("{\"isa\": \"%s\", \"threads\": %d, \"float32\": %.1f, \"bf16\": %.1f, \"int16\": %.1f, \"int8\": %.1f, \"read\": %.1f, "
+      "\"most_read\": %.1f}\n", mk_isa_name(), threads, peaks.float32, peaks.bf16, peaks.int16, peaks.int8, peaks.read, peaks.most_read);
     return 0;
   }
   std::vector<Row> rows = product_rows();

@@ -40,8 +40,9 @@ struct Work {
   bool few; // rows: bf16 weights meet float32, int8 ones pairs of int16
 };
 
-// What threads reach together: GFLOP/s of float32, bf16, pairs of int16 and bytes; GB/s.
-struct Peaks { double float32, bf16, int16, int8, read; };
+// What threads reach together: GFLOP/s of float32, bf16, pairs of int16 and bytes at most; GB/s, the median and at most.
+// Processors of a virtual machine may share a way to memory in one minute and have one each in the next.
+struct Peaks { double float32, bf16, int16, int8, read, most_read; };
 Peaks measure_peaks(int threads);
 
 inline std::shared_ptr<char> memory(size_t bytes) {
