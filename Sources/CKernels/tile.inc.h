@@ -64,7 +64,7 @@ MK_INLINE void mk_fetch_row(const int panels, const mk_tile *t, mk_int row) {
   if (!t->residual) return;
   const float *residual = t->residual + row * t->ldr + MK_PANEL - 1;
   __builtin_prefetch(residual, 0, 3);
-  if (panels > 1) __builtin_prefetch(residual + MK_PANEL, 0, 3);
+  if (panels > 1) __builtin_prefetch(residual + t->c_panel, 0, 3);
 }
 
 enum { MK_STEPS = 8 }; // depths of a step of a tile
