@@ -104,8 +104,8 @@ static mk_panel_biases mk_biases_of_panel(
 }
 
 // What tile `index` of `tiles` that compute a block's scores fetches of the biases of these keys, which lie in a run of memory
-// for each panel and kind of bias. A tile whose share begins in one run stays in it: the first lines of the next one are left to
-// the processor.
+// for each panel and kind of bias. A tile whose share begins in one run stays in it: the first lines of the next are left to the
+// processor.
 static void mk_fetch_biases(
   const mk_attention_args *a, const mk_query_block *b, mk_int key0, mk_int keys, mk_int tiles, mk_int index, mk_tile *t) {
   int32_t has_bias = a->bias[0].p && a->bias_in_panels, has_table = a->table != NULL;
